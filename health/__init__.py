@@ -1,0 +1,1 @@
+"""Health endpoints for Django that Kubernetes and load balancers can trust."""

@@ -1,0 +1,1 @@
+"""Prometheus metrics for Django that stay right and cheap with many workers."""

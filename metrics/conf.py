@@ -1,0 +1,82 @@
+"""The settings of the metrics app: the only place that reads them.
+
+Each is read on access, so that ``override_settings`` works, and each has a system
+check in ``metrics.checks``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from metrics import rundir
+
+
+class Conf:
+    """One property a setting; the default stands beside its name."""
+
+    @property
+    def run_dir(self) -> Path | None:
+        """Directory shared by the processes of one service on one host, or None.
+
+        ``SENTINEL_RUN_DIR``: a path, ``"auto"`` (a private directory under the
+        system's run or temporary directory), or None (everything stays inside
+        each process).
+        """
+        value = getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO)
+        if value is None:
+            return None
+        if value == rundir.AUTO:
+            return rundir.auto_path(*self._project)
+        if isinstance(value, (str, Path)) and str(value) and Path(value).is_absolute():
+            return Path(value)
+        raise ImproperlyConfigured(
+            f'SENTINEL_RUN_DIR must be "auto", None or an absolute path, not {value!r}'
+        )
+
+    @property
+    def run_dir_is_auto(self) -> bool:
+        """Whether the run directory's name is one that others can guess."""
+        return bool(getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO) == rundir.AUTO)
+
+    @property
+    def _project(self) -> tuple[str, str]:
+        """Name and root folder of the project: the settings' package and its parent."""
+        name = str(getattr(settings, "SETTINGS_MODULE", None) or "project")
+        package = name.partition(".")[0]
+        file = getattr(sys.modules.get(package), "__file__", None)
+        if file is None:
+            return package, str(Path.cwd())
+        path = Path(file)
+        return package, str(path.parent.parent if path.stem == "__init__" else path.parent)
+
+    @property
+    def metrics_enabled(self) -> bool:
+        """Whether GET /metrics answers at all (``SENTINEL_METRICS_ENABLED``)."""
+        return self._boolean("SENTINEL_METRICS_ENABLED", True)
+
+    @property
+    def metrics_max_series(self) -> int:
+        """How many label sets a family may hold before more fold into one.
+
+        ``SENTINEL_METRICS_MAX_SERIES``, over all processes together.
+        """
+        value: Any = getattr(settings, "SENTINEL_METRICS_MAX_SERIES", 10_000)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ImproperlyConfigured(
+                f"SENTINEL_METRICS_MAX_SERIES must be a whole number above 0, not {value!r}"
+            )
+        return value
+
+    def _boolean(self, name: str, default: bool) -> bool:
+        value = getattr(settings, name, default)
+        if not isinstance(value, bool):
+            raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}")
+        return value
+
+
+conf = Conf()

@@ -1,0 +1,117 @@
+"""Settings of the sample project, each from an environment variable of the same name."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(os.environ.get("SENTINEL_VAR_DIR", BASE_DIR / "var"))
+"""What the sample project writes: the SQLite file, collected static files, its key."""
+
+
+def _flag(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value in ("", "1", "true", "yes", "on"):
+        return default if value == "" else True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(f"{name} must be 1 or 0 (or true/false, yes/no, on/off), not {value!r}")
+
+
+def _secret_key() -> str:
+    """Return the key from the environment, or one made once and kept in VAR_DIR."""
+    if key := os.environ.get("SENTINEL_SECRET_KEY"):
+        return key
+    path = VAR_DIR / "secret-key"
+    if not path.exists():
+        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"secret-key.{os.getpid()}")
+        beside.touch(mode=0o600)
+        beside.write_text(secrets.token_urlsafe(50))
+        try:
+            os.link(beside, path)  # whoever comes first wins; nobody reads half a key
+        except FileExistsError:
+            pass
+        finally:
+            beside.unlink()
+    return path.read_text()
+
+
+SECRET_KEY = _secret_key()
+DEBUG = _flag("SENTINEL_DEBUG", False)
+ALLOWED_HOSTS = os.environ.get("SENTINEL_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+
+INSTALLED_APPS = [
+    "metrics",  # first: it puts the shared store in place before others make metrics
+    "health",
+    "django_prometheus",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "sentinel_project.urls"
+WSGI_APPLICATION = "sentinel_project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES: dict[str, Any] = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("SENTINEL_DATABASE", VAR_DIR / "db.sqlite3"),
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"},
+    }
+}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("SENTINEL_LOG_LEVEL", "INFO")},
+}
+
+# --- Sentinel -----------------------------------------------------------------------
+
+SENTINEL_RUN_DIR = os.environ.get("SENTINEL_RUN_DIR", "auto") or None
+SENTINEL_METRICS_ENABLED = _flag("SENTINEL_METRICS_ENABLED", True)
+SENTINEL_METRICS_MAX_SERIES = int(os.environ.get("SENTINEL_METRICS_MAX_SERIES", "10000"))
+SENTINEL_DEMO = _flag("SENTINEL_DEMO", False)

@@ -1,0 +1,11 @@
+"""Settings of the tests: the sample project's, with everything inside the process."""
+
+import tempfile
+
+from sentinel_project.settings import *  # noqa: F403
+
+SECRET_KEY = "a key for tests only"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+STATIC_ROOT = tempfile.gettempdir()
+SENTINEL_RUN_DIR = None
+SENTINEL_DEMO = True
