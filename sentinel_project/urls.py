@@ -1,8 +1,16 @@
 """URLs of the application's port."""
 
+from __future__ import annotations
+
+from django.conf import settings
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from sentinel_project import gateway
 
 urlpatterns = [
     path("admin/", admin.site.urls),
 ]
+
+if settings.SENTINEL_DEMO:
+    urlpatterns.append(path("", include(gateway)))

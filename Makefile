@@ -1,0 +1,54 @@
+# What a person types. On a fresh machine each target prepares what it needs.
+#
+#   make serve   application on 127.0.0.1:8000, health endpoints on 127.0.0.1:9201
+#   make test    the whole suite; ARGS="-k word" passes words on to pytest
+#   make bench   benchmarks beside the peers
+#   make lint    ruff, mypy, missing migrations, promtool where it is installed
+#
+# PYTHON=python3.13 VENV=.venv-3.13 choose another interpreter and its folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+.DELETE_ON_ERROR:
+.PHONY: serve test bench lint clean
+
+serve: $(RUNTIME)
+	mkdir -p "$${SENTINEL_VAR_DIR:-var}"
+	$(PY) manage.py migrate --noinput --verbosity 0
+	$(PY) manage.py collectstatic --noinput --verbosity 0
+	exec $(PY) manage.py serve $(ARGS)
+
+test: $(DEVELOPMENT)
+	$(PY) -m pytest $(ARGS)
+
+bench: $(DEVELOPMENT)
+	$(PY) -m benchmarks $(ARGS)
+
+lint: $(DEVELOPMENT)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) manage.py makemigrations --check --dry-run
+
+clean:
+	rm -rf .venv* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.txt | $(PY)
+	$(PIP) install -r requirements.txt
+	touch $@
+
+$(DEVELOPMENT): requirements.txt requirements-dev.txt | $(PY)
+	$(PIP) install -r requirements-dev.txt
+	touch $@ $(RUNTIME)

@@ -1,0 +1,53 @@
+"""What kind of process this is: a gunicorn worker, a Celery worker, a management command.
+
+The word labels what each process shows in a scrape. Nothing here imports Django,
+so that a process may be asked before it is set up.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import PurePath
+
+MAX_LENGTH = 32
+"""The longest kind, in ASCII characters: a lane's header has room for no more."""
+
+_declared: str | None = None
+
+
+def declare_process_kind(kind: str) -> None:
+    """Say what this process, and those it forks from now on, are.
+
+    For servers that know better than their command line shows. ``kind`` is cut
+    to `MAX_LENGTH` characters of ASCII; others become ``?``.
+    """
+    global _declared
+    _declared = _short(kind)
+
+
+def process_kind(argv: Sequence[str] | None = None) -> str:
+    """Return the kind of this process: ASCII, 1 to `MAX_LENGTH` characters.
+
+    ``gunicorn``, ``celery``, ``health_server``, ``manage.py NAME``, or else the
+    name of the script that runs (``python`` where there is none). What
+    `declare_process_kind` said comes first. ``argv`` stands in for ``sys.argv``.
+    """
+    if argv is None:
+        if _declared is not None:
+            return _declared
+        argv = sys.argv
+    script = PurePath(argv[0]) if argv and argv[0] not in ("", "-c", "-m") else None
+    if script is None:
+        return "python"
+    # `python -m package` shows as .../package/__main__.py
+    name = script.parent.name if script.name == "__main__.py" else script.name
+    if name in ("manage.py", "django-admin", "django"):
+        command = next((word for word in argv[1:] if not word.startswith("-")), "")
+        return _short(f"manage.py {command}".rstrip())
+    return _short(name.removesuffix(".py")) or "python"
+
+
+def _short(text: str) -> str:
+    return re.sub(r"[^ -~]", "?", text)[:MAX_LENGTH].rstrip()

@@ -1,0 +1,378 @@
+"""The real thing for tests: gunicorn and Prometheus as processes, on free ports.
+
+Whatever is started here is a session of its own, so that `Program.stop` can tell
+which processes belong to it, wherever they were reparented to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_SECONDS = 30.0
+"""How long a machine that is busy with other things may take for what is quick."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` of 127.0.0.1 now."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            s.listen()
+        except OSError:
+            return False
+        return True
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Return the first true value of ``condition``; fail, naming ``what``, if there is none."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain: {what}")
+        time.sleep(0.02)
+
+
+def require_program(name: str, package: str) -> str:
+    """Return the path of a program, or skip; with SENTINEL_REQUIRE_ALL=1 fail instead."""
+    if path := shutil.which(name):
+        return path
+    reason = f"{name} is missing: apt-get install {package}"
+    if os.environ.get("SENTINEL_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered; header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """Parse the body."""
+        return json.loads(self.body)
+
+
+class Client:
+    """A client of one thread, which keeps its connection; a closed one is opened again.
+
+    Raises OSError or http.client.HTTPException when a request had no answer.
+    """
+
+    def __init__(self, port: int, *, timeout: float = PATIENCE_SECONDS) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request; a ``body`` that is not bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            self._connection.request(method, path, data, dict(headers or {}))
+            response = self._connection.getresponse()
+            content = response.read()
+        except BaseException:
+            self._connection.close()
+            raise
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, dict(headers), content)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET ``path``."""
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path: str, body: Any) -> Answer:
+        """POST ``body`` to ``path``."""
+        return self.request("POST", path, body)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """GET over a connection of its own."""
+    with Client(port) as client:
+        return client.get(path, headers)
+
+
+def post(port: int, path: str, body: Any) -> Answer:
+    """POST over a connection of its own."""
+    with Client(port) as client:
+        return client.post(path, body)
+
+
+class Program:
+    """A program and all the processes that come of it; what it prints goes to ``log``.
+
+    As a context manager it is stopped at the end, and nothing of it may be left.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the session's id too."""
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """All that it printed so far."""
+        return self.log.read_text(errors="replace")
+
+    def members(self) -> list[psutil.Process]:
+        """Return every live process of the session, orphans included."""
+        members = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                alive = process.status() != psutil.STATUS_ZOMBIE
+                if alive and os.getsid(process.pid) == self.pid:
+                    members.append(process)
+        return members
+
+    def wait_ready(self, condition: Callable[[], Any], what: str) -> None:
+        """Wait until ``condition`` holds; fail with the log when the program ends before."""
+
+        def ready() -> Any:
+            if self.process.poll() is not None:
+                pytest.fail(f"exit status {self.process.returncode}, log:\n{self.output}")
+            return condition()
+
+        wait_until(ready, f"{what}; log:\n{self.output}")
+
+    def stop(self, sig: int = signal.SIGTERM, seconds: float = PATIENCE_SECONDS) -> int:
+        """Send ``sig``, wait for the end of every process, and return the exit status."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(sig)
+        return self.wait_gone(seconds)
+
+    def wait_gone(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Wait for the end of every process of the session, and return the exit status."""
+        try:
+            status = self.process.wait(seconds)
+            wait_until(lambda: not self.members(), "processes were left", seconds)
+        finally:
+            self.kill()
+        return status
+
+    def kill(self) -> None:
+        """SIGKILL whatever is left."""
+        for process in self.members():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            print(self.output)  # pytest shows it with the failure
+            self.kill()
+        else:
+            self.stop()
+
+
+class Server(Program):
+    """A server of the sample project, with its ports and its run directory."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        tmp_path: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.port = free_port()
+        self.health_port = free_port()
+        self.run_dir = tmp_path / "run"
+        self.env = project_env(tmp_path) | {
+            "SENTINEL_BIND": f"127.0.0.1:{self.port}",
+            "SENTINEL_HEALTH_BIND": f"127.0.0.1:{self.health_port}",
+            **(env or {}),
+        }
+        super().__init__(argv, log=tmp_path / "server.log", env=self.env, pass_fds=pass_fds)
+
+    def wait_serving(self, *ports: int) -> Self:
+        """Wait until every one of ``ports`` (the application's) accepts connections."""
+        for port in ports or (self.port,):
+            self.wait_ready(lambda port=port: _accepts(port), f"port {port}")
+        return self
+
+
+def project_env(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a sample project that keeps everything in ``tmp_path``."""
+    (tmp_path / "var").mkdir(exist_ok=True)
+    return {
+        "DJANGO_SETTINGS_MODULE": "sentinel_project.settings",
+        "SENTINEL_RUN_DIR": str(tmp_path / "run"),
+        "SENTINEL_VAR_DIR": str(tmp_path / "var"),
+        "SENTINEL_SECRET_KEY": "a key for tests only",
+        "SENTINEL_DEMO": "1",
+    }
+
+
+def manage(tmp_path: Path, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[bytes]:
+    """Run ``manage.py`` in the sample project of ``tmp_path``, to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env={**os.environ, **project_env(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@contextlib.contextmanager
+def gunicorn(
+    tmp_path: Path,
+    *,
+    workers: int = 2,
+    worker_class: str = "sync",
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """Run gunicorn with the project's gunicorn.conf.py; ``options`` are gunicorn's own.
+
+    ``worker_class`` is sync, gthread, gevent or asgi (which serves the ASGI application).
+    """
+    module = "asgi" if worker_class == "asgi" else "wsgi"
+    argv = [sys.executable, _script("gunicorn"), "-c", "gunicorn.conf.py"]
+    argv += ["--workers", str(workers), "--worker-class", worker_class, *options]
+    with Server([*argv, f"sentinel_project.{module}:application"], tmp_path, env=env) as server:
+        yield server.wait_serving()
+
+
+@contextlib.contextmanager
+def prometheus(tmp_path: Path, port: int, *, interval: str = "200ms") -> Iterator[Prometheus]:
+    """Run a real Prometheus that scrapes /metrics of ``port``; skip where it is missing."""
+    program = require_program("prometheus", "prometheus")
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
+        f"scrape_configs: [{{job_name: sentinel, static_configs: [{{targets: "
+        f"['127.0.0.1:{port}']}}]}}]\n"
+    )
+    with Prometheus(program, config, tmp_path) as running:
+        running.wait_ready(running.is_ready, "Prometheus")
+        yield running
+
+
+class Prometheus(Program):
+    """A Prometheus server, and its query API."""
+
+    def __init__(self, program: str, config: Path, tmp_path: Path) -> None:
+        self.port = free_port()
+        argv = [
+            program,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={tmp_path / 'prometheus'}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        ]
+        super().__init__(argv, log=tmp_path / "prometheus.log", cwd=tmp_path)
+
+    def is_ready(self) -> bool:
+        """Whether it serves queries."""
+        try:
+            return get(self.port, "/-/ready").status == 200
+        except OSError:
+            return False
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return labels and value of each series of an instant query."""
+        from urllib.parse import quote
+
+        answer = get(self.port, f"/api/v1/query?query={quote(expression)}")
+        assert answer.status == 200, answer.text
+        result = answer.json()["data"]["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Return the active targets as its API shows them."""
+        targets: list[dict[str, Any]] = get(self.port, "/api/v1/targets").json()["data"][
+            "activeTargets"
+        ]
+        return targets
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
