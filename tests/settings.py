@@ -7,5 +7,6 @@ from sentinel_project.settings import *  # noqa: F403
 SECRET_KEY = "a key for tests only"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 STATIC_ROOT = tempfile.gettempdir()
+WHITENOISE_AUTOREFRESH = True  # or it reads the whole temporary directory at each start
 SENTINEL_RUN_DIR = None
 SENTINEL_DEMO = True
