@@ -10,6 +10,7 @@ from sentinel_project import gateway
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("metrics.urls")),
 ]
 
 if settings.SENTINEL_DEMO:

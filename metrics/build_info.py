@@ -1,0 +1,33 @@
+"""Which versions are running, as a family of one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+
+from prometheus_client import Metric
+
+
+@cache
+def _metric() -> Metric:
+    labels = {"python": python_version(), "version": _version("django-sentinel-metrics")}
+    labels |= {name: _version(name) for name in ("django", "prometheus_client")}
+    metric = Metric(
+        "sentinel_build_info", "Versions of Sentinel and of what it runs on; always 1", "gauge"
+    )
+    metric.add_sample("sentinel_build_info", labels, 1)
+    return metric
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout, without being installed
+        return "unknown"
+
+
+def collect() -> Iterable[Metric]:
+    """Return ``sentinel_build_info``."""
+    return [_metric()]

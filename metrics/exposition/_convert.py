@@ -1,0 +1,116 @@
+"""Turn prometheus_client's ``Metric`` objects into families and values.
+
+Collectors are other people's code: whatever they yield, what comes out of here can be
+written in each format, and what had to be left out is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import Metric
+from prometheus_client.samples import Exemplar, Sample, Timestamp
+
+from metrics.exposition._names import safe
+from metrics.exposition._numbers import spell_bound
+from metrics.shared.model import Family, Labels, SampleKey
+
+# Which samples of a type carry a bound: by suffix, and under which label.
+_BOUND = {
+    "histogram": ("_bucket", "le"),
+    "gaugehistogram": ("_bucket", "le"),
+    "summary": ("", "quantile"),
+}
+
+
+@dataclass(slots=True)
+class Converted:
+    """Families and what goes with each of their samples, by position."""
+
+    families: list[Family] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
+    timestamps: dict[int, float | Timestamp] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Row:
+    key: SampleKey
+    value: float
+    rank: tuple[int, float]
+    exemplar: Exemplar | None
+    timestamp: float | Timestamp | None
+
+
+def convert(metrics: Iterable[Metric]) -> Converted:
+    """Return ``metrics`` as families, with samples of one label set side by side.
+
+    Bounds (``le``, ``quantile``) get their canonical spelling and ascending order.
+    A counter's name loses ``_total``, and its sample gets it. An info or a stateset
+    with values that these types cannot have becomes a gauge. Samples whose value is
+    no number, and native histograms, which no text format has, are left out.
+    """
+    result = Converted()
+    for metric in metrics:
+        _add(metric, result)
+    return result
+
+
+def _add(metric: Metric, result: Converted) -> None:
+    name, kind = str(metric.name), str(metric.type)
+    if kind == "counter":
+        name = name.removesuffix("_total")
+    groups: dict[Labels, list[_Row]] = {}
+    for sample in metric.samples:
+        try:
+            group, row = _row(sample, name, kind)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            result.left_out.append(f"a sample of family {name!r}: its value or labels are unusable")
+        else:
+            groups.setdefault(group, []).append(row)
+    rows = [row for group in groups.values() for row in _ordered(group)]
+    if kind == "info" and any(row.value != 1 for row in rows):
+        kind, name = "gauge", f"{name}_info"
+    elif kind == "stateset" and any(row.value not in (0, 1) for row in rows):
+        kind = "gauge"
+    for position, row in enumerate(rows, len(result.values)):
+        if row.exemplar is not None:
+            result.exemplars[position] = row.exemplar
+        if row.timestamp is not None:
+            result.timestamps[position] = row.timestamp
+    result.values += [row.value for row in rows]
+    keys = tuple(row.key for row in rows)
+    result.families.append(
+        Family(name, kind, str(metric.documentation), str(metric.unit or ""), keys)
+    )
+
+
+def _row(sample: Sample, name: str, kind: str) -> tuple[Labels, _Row]:
+    """Return the label set that a sample belongs to, and the sample."""
+    if sample.native_histogram is not None:
+        raise ValueError("a native histogram has no place in a text format")
+    sample_name = str(sample.name)
+    if kind == "counter" and sample_name == name:
+        sample_name += "_total"
+    labels = {safe(key): safe(value) for key, value in sample.labels.items()}
+    rank = (1, 0.0)
+    bounded = _BOUND.get(kind)
+    if bounded is not None and sample_name == name + bounded[0]:
+        labels[bounded[1]] = spell_bound(labels[bounded[1]])
+        rank = (0, float(labels[bounded[1]]))
+    pairs = tuple(sorted(labels.items()))
+    group = pairs
+    if bounded is not None:
+        group = tuple(pair for pair in pairs if pair[0] != bounded[1])
+    key = SampleKey(sample_name, pairs)
+    return group, _Row(key, float(sample.value), rank, sample.exemplar, sample.timestamp)
+
+
+def _ordered(group: list[_Row]) -> list[_Row]:
+    """Put bounds in ascending order, what has none behind them; timestamps all or none."""
+    if any(row.timestamp is None for row in group):
+        for row in group:
+            row.timestamp = None
+    return sorted(group, key=lambda row: row.rank)

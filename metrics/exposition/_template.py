@@ -1,0 +1,249 @@
+"""Write families as a text with a place for each value: the one encoder of all formats.
+
+What depends on names, labels and types is decided here, once for a `Layout`; a scrape
+then costs one formatting call. Follows OpenMetrics 1.0.0 and Prometheus' page
+"Exposition formats", in the reading of the parsers of Prometheus and prometheus_client.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import isfinite
+from typing import Any
+
+from prometheus_client.samples import Exemplar, Timestamp
+
+from metrics.exposition._names import escape_help, escape_value, is_plain_metric, label_name
+from metrics.exposition._negotiation import Format
+from metrics.exposition._numbers import exemplar_text, spell, timestamp_text
+from metrics.exposition._parts import Part, parts
+from metrics.shared.model import Family, Labels
+
+# What OpenMetrics says of a sample's value, as bits of `Template.rules`.
+_NOT_NEGATIVE = 1
+_MAY_HAVE_EXEMPLAR = 2
+_RULES = {
+    ("counter", "_total"): _NOT_NEGATIVE | _MAY_HAVE_EXEMPLAR,
+    ("histogram", "_bucket"): _NOT_NEGATIVE | _MAY_HAVE_EXEMPLAR,
+    ("histogram", "_count"): _NOT_NEGATIVE,
+    ("histogram", "_sum"): _NOT_NEGATIVE,
+    ("gaugehistogram", "_bucket"): _NOT_NEGATIVE | _MAY_HAVE_EXEMPLAR,
+    ("gaugehistogram", "_gcount"): _NOT_NEGATIVE,
+    ("summary", ""): _NOT_NEGATIVE,
+    ("summary", "_count"): _NOT_NEGATIVE,
+    ("summary", "_sum"): _NOT_NEGATIVE,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """The text of some families without its values, and what may be put into it.
+
+    ``text`` has a ``%s`` for each sample. ``positions`` tells which of the values
+    those are, or is None when they are all of them in their order. ``offsets`` are
+    the positions at which each family begins, ``rules`` OpenMetrics' rules for each
+    position (empty in other formats). ``claims`` are the names that no other family
+    of the same scrape may use. ``left_out`` says in plain words which families and
+    series could not be written.
+    """
+
+    fmt: Format
+    text: str
+    positions: tuple[int, ...] | None
+    offsets: Sequence[int]
+    rules: bytes
+    claims: frozenset[str]
+    left_out: tuple[str, ...]
+
+    def unfit(self, values: Sequence[float]) -> frozenset[int]:
+        """Return the places of families that OpenMetrics cannot hold with these values.
+
+        They are counters and the like that are NaN or negative; see ``untyped`` of
+        `template`. Always empty for Prometheus' own formats.
+        """
+        if not self.rules:
+            return frozenset()
+        suspects = [i for i, value in enumerate(values) if not value >= 0]
+        return frozenset(
+            bisect_right(self.offsets, i) - 1 for i in suspects if self.rules[i] & _NOT_NEGATIVE
+        )
+
+    def fill(
+        self,
+        values: Sequence[float],
+        exemplars: Mapping[int, Exemplar] | None = None,
+        timestamps: Mapping[int, float | Timestamp] | None = None,
+    ) -> str:
+        """Return the text with ``values``, one for each sample of the families.
+
+        ``exemplars`` and ``timestamps`` (unix seconds) go by position in ``values``;
+        an exemplar where the format has no place for one is left out.
+        """
+        written: list[Any] | Sequence[float] = values
+        if not isfinite(sum(values)):
+            written = [spell(value) for value in values]
+        if timestamps or (exemplars and self.rules):
+            written = list(written)
+            for i, when in (timestamps or {}).items():
+                written[i] = f"{written[i]}{timestamp_text(when, self.fmt.is_openmetrics)}"
+            for i, exemplar in (exemplars or {}).items():
+                if self.rules and self.rules[i] & _MAY_HAVE_EXEMPLAR:
+                    written[i] = f"{written[i]}{exemplar_text(exemplar, self.fmt.escaping)}"
+        if self.positions is None:
+            return self.text % tuple(written)
+        return self.text % tuple([written[i] for i in self.positions])
+
+
+def template(
+    families: Sequence[Family],
+    fmt: Format,
+    *,
+    names: Collection[str] | None = None,
+    created: bool = False,
+    taken: Collection[str] = (),
+    untyped: Collection[int] = (),
+    hidden: Collection[int] = (),
+) -> Template:
+    """Prepare the text of ``families`` in the format ``fmt``, without OpenMetrics' ``# EOF``.
+
+    ``names`` keeps only families and samples of these names, as they are or as
+    ``fmt`` escapes them. ``created`` keeps the ``_created`` samples. ``taken`` are
+    names that an earlier part of the same scrape claims: a family that needs one is
+    written without its type, under its samples' names, or left out. ``untyped`` are
+    the places of families that are to be written that way from the start, ``hidden`` of
+    those that are not to be written.
+
+    Families of one name and type are written as one; of a series that comes twice
+    the first is kept.
+    """
+    offsets = [0, *accumulate(len(family.samples) for family in families)]
+    writer = _Writer(fmt, set(taken), bytearray(offsets[-1]))
+    for whole in parts(families, fmt, created=created, untyped=untyped, hidden=hidden):
+        for part in [whole] if names is None else whole.only(names, fmt):
+            writer.add(part)
+    in_order = writer.positions == list(range(offsets[-1]))
+    return Template(
+        fmt,
+        "".join(writer.pieces),
+        None if in_order else tuple(writer.positions),
+        offsets,
+        bytes(writer.rules) if fmt.is_openmetrics else b"",
+        frozenset(writer.claims),
+        tuple(writer.left_out),
+    )
+
+
+class _Writer:
+    """Collect the text, part by part; remember what is taken and what was left out."""
+
+    def __init__(self, fmt: Format, taken: set[str], rules: bytearray) -> None:
+        self.fmt = fmt
+        self.taken = taken
+        self.rules = rules
+        self.claims: set[str] = set()
+        self.pieces: list[str] = []
+        self.positions: list[int] = []
+        self.left_out: list[str] = []
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def add(self, part: Part) -> None:
+        """Write a part, or as much of it as the names in use allow."""
+        if self._is_free(part):
+            self._write(part)
+            return
+        for rest in part.untyped():
+            if self._is_free(rest):
+                self._write(rest)
+            else:
+                self.left_out.append(f"family {rest.base!r}: its name is taken by another one")
+
+    def _is_free(self, part: Part) -> bool:
+        return bool(part.stem(self.fmt)) and part.claims(self.fmt).isdisjoint(self.taken)
+
+    def _write(self, part: Part) -> None:
+        claims = part.claims(self.fmt)
+        self.taken |= claims
+        self.claims |= claims
+        family = part.family_name(self.fmt)
+        kind = part.written_type(self.fmt)
+        if kind == "stateset" and not self._is_stateset(part, family):
+            kind = "gauge"
+        self._write_metadata(part, family, kind)
+        heads = {suffix: self._head(part, suffix) for suffix in {i.suffix for i in part.lines}}
+        rules = {suffix: _RULES.get((part.type, suffix), 0) for suffix in heads}
+        seen: set[str] = set()
+        for line in part.lines:
+            bare, opened, closed = heads[line.suffix]
+            inner = self._labels(line.labels)
+            key = f"{opened}{inner}{closed}" if inner else bare
+            if key in seen:
+                self.left_out.append(f"series {key.rstrip()}: it comes twice")
+                continue
+            seen.add(key)
+            self.pieces.append(f"{key.replace('%', '%%')}%s\n")
+            self.positions.append(line.position)
+            self.rules[line.position] = rules[line.suffix]
+
+    def _write_metadata(self, part: Part, family: str, kind: str) -> None:
+        name = family if is_plain_metric(family) else f'"{escape_value(family)}"'
+        lines = [f"# TYPE {name} {kind}\n"]
+        if part.help:
+            text = escape_help(part.help, quotes=self.fmt.is_openmetrics)
+            lines.insert(0, f"# HELP {name} {text}\n")
+        if (
+            self.fmt.is_openmetrics
+            and part.unit
+            and kind not in ("info", "stateset", "unknown")
+            and family.endswith(f"_{part.unit}")
+            and is_plain_metric(part.unit)
+        ):
+            lines.append(f"# UNIT {name} {part.unit}\n")
+        self.pieces.extend(line.replace("%", "%%") for line in lines)
+
+    def _is_stateset(self, part: Part, family: str) -> bool:
+        """Whether each sample has the label that OpenMetrics names after the family."""
+        return (
+            all(any(name == part.base for name, _ in line.labels) for line in part.lines)
+            and label_name(part.base, self.fmt.escaping).strip('"') == family
+        )
+
+    def _head(self, part: Part, suffix: str) -> tuple[str, str, str]:
+        """Return a sample's text up to its value: without labels; before and after them."""
+        name = part.stem(self.fmt) + suffix
+        if is_plain_metric(name):
+            return f"{name} ", f"{name}{{", "} "
+        quoted = f'"{escape_value(name)}"'
+        return f"{{{quoted}}} ", f"{{{quoted},", "} "
+
+    def _labels(self, labels: Labels) -> str:
+        """Write labels in the order of their names, each name once."""
+        pairs = [self._pair(pair) for pair in labels]
+        if len(pairs) > 1:
+            pairs.sort()
+            names = {name for name, _ in pairs}
+            if len(names) < len(pairs):
+                pairs = self._made_unique(pairs, names)
+        return ",".join([text for _, text in pairs])
+
+    def _pair(self, pair: tuple[str, str]) -> tuple[str, str]:
+        found = self._pairs.get(pair)
+        if found is None:
+            name = label_name(pair[0], self.fmt.escaping)
+            found = self._pairs[pair] = name, f'{name}="{escape_value(pair[1])}"'
+        return found
+
+    def _made_unique(self, pairs: list[tuple[str, str]], names: set[str]) -> list[tuple[str, str]]:
+        """Tell labels apart that escaping gave one name: ``a.b`` and ``a_b``."""
+        result: list[tuple[str, str]] = []
+        used: set[str] = set()
+        for name, text in pairs:
+            unique = name
+            while unique in used or (unique != name and unique in names):
+                quoted = unique.endswith('"')
+                unique = f'{unique[:-1]}_"' if quoted else f"{unique}_"
+            used.add(unique)
+            result.append((unique, unique + text[len(name) :]))
+        return result

@@ -1,0 +1,71 @@
+"""Let callers that wait at the same time share one piece of work."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SharedFlight(Generic[T]):
+    """Run a function once for all who ask while it cannot start yet.
+
+    A caller never gets a result whose work began before he asked, so what he counted
+    before is in it. At most one run is under way and one more is waited for, however
+    many callers there are.
+    """
+
+    def __init__(self) -> None:
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        """Forget everything: in a forked child the thread that was at work is gone."""
+        self._changed = threading.Condition()
+        self._busy = False
+        self._runs = 0
+        self._finished = 0
+        self._outcome: tuple[T | None, Exception | None] = (None, None)
+
+    def run(self, work: Callable[[], T], deadline: float) -> T:
+        """Return what ``work`` gives, run by this caller or by another one.
+
+        ``deadline`` is in seconds of `time.monotonic`: TimeoutError when the turn has
+        not come by then. What ``work`` raises is raised to all who share it.
+        """
+        with self._changed:
+            ours = self._runs + 1
+            while self._busy:
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    raise TimeoutError("another scrape took too long")
+                if self._finished >= ours:
+                    return self._shared()
+            if self._finished >= ours:
+                return self._shared()
+            self._busy = True
+            self._runs = number = self._runs + 1
+        outcome: tuple[T | None, Exception | None] = (None, RuntimeError("the scrape was cut off"))
+        try:
+            outcome = (work(), None)
+        except Exception as e:  # noqa: BLE001 - raised below, to everybody
+            outcome = (None, e)
+        finally:
+            with self._changed:
+                self._busy = False
+                self._finished, self._outcome = number, outcome
+                self._changed.notify_all()
+        return self._result(outcome)
+
+    def _shared(self) -> T:
+        return self._result(self._outcome)
+
+    @staticmethod
+    def _result(outcome: tuple[T | None, Exception | None]) -> T:
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]  # None only where T has it

@@ -1,0 +1,178 @@
+"""Answer a scrape: the one runner behind the view, the command and the admin page."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily
+
+from metrics.exposition import TEXT_0_0_4, Converted, Format, Template, convert, template
+from metrics.flight import SharedFlight
+from metrics.gather import Gathered, gather
+from metrics.shared.model import Family, Layout, SampleKey
+
+logger = logging.getLogger(__name__)
+
+TIME_LIMIT = 10.0
+"""Seconds that a scrape may take when its client does not say: Prometheus' own default."""
+
+_flight: SharedFlight[Gathered] = SharedFlight()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A scrape's text, and in plain words what is missing from it."""
+
+    text: str
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyFigures:
+    """A family with the value of each of its samples."""
+
+    family: Family
+    values: Sequence[float]
+
+    @property
+    def samples(self) -> Iterator[tuple[SampleKey, float]]:
+        """Yield each sample with its value."""
+        return zip(self.family.samples, self.values, strict=True)
+
+
+def render(
+    fmt: Format = TEXT_0_0_4,
+    *,
+    names: Collection[str] | None = None,
+    created: bool = False,
+    time_limit: float = TIME_LIMIT,
+) -> Rendered:
+    """Return what a scrape answers, from all processes.
+
+    ``names`` keeps only families and samples of these names; ``created`` adds the
+    ``_created`` samples. Collectors that need longer than ``time_limit`` seconds are
+    left out. TimeoutError when even the turn to gather does not come by then.
+    """
+    gathered = _gather(time_limit)
+    wanted = None if names is None else frozenset(names)
+    options: dict[str, Any] = {"names": wanted, "created": created}
+    pieces: list[str] = []
+    left_out = list(gathered.left_out)
+    taken: frozenset[str] = frozenset()
+    snapshot, others = gathered.snapshot, gathered.others
+    if snapshot is not None:
+        ready = _fitting(
+            lambda untyped: _templates.get(
+                snapshot.layout, fmt, hidden=gathered.hidden, untyped=untyped, **options
+            ),
+            snapshot.values,
+        )
+        pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
+        left_out += ready.left_out
+        taken = ready.claims
+    made = _fitting(
+        lambda untyped: template(others.families, fmt, taken=taken, untyped=untyped, **options),
+        others.values,
+    )
+    pieces.append(made.fill(others.values, others.exemplars, others.timestamps))
+    left_out += made.left_out
+    count = _left_out_family(len(left_out))
+    pieces.append(template(count.families, fmt, names=wanted).fill(count.values))
+    if fmt.is_openmetrics:
+        pieces.append("# EOF\n")
+    _log_new(left_out)
+    return Rendered("".join(pieces), tuple(left_out))
+
+
+def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
+    """Return all families with their values, for pages and for formats of others.
+
+    Counters' names have no ``_total``, as in OpenMetrics. See `render` for what it raises.
+    """
+    gathered = _gather(time_limit)
+    result: list[FamilyFigures] = []
+    snapshot = gathered.snapshot
+    if snapshot is not None:
+        listed = _with_values(snapshot.layout.families, snapshot.values)
+        result += [one for place, one in enumerate(listed) if place not in gathered.hidden]
+    result += _with_values(gathered.others.families, gathered.others.values)
+    return result
+
+
+def _gather(time_limit: float) -> Gathered:
+    deadline = time.monotonic() + time_limit
+    return _flight.run(lambda: gather(deadline), deadline)
+
+
+def _fitting(prepare: Callable[[frozenset[int]], Template], values: Sequence[float]) -> Template:
+    """Return a template that can hold ``values``: OpenMetrics refuses some in some types."""
+    first = prepare(frozenset())
+    unfit = first.unfit(values)
+    return prepare(unfit) if unfit else first
+
+
+def _with_values(families: Sequence[Family], values: Sequence[float]) -> list[FamilyFigures]:
+    result, start = [], 0
+    for family in families:
+        end = start + len(family.samples)
+        result.append(FamilyFigures(family, values[start:end]))
+        start = end
+    return result
+
+
+def _left_out_family(number: int) -> Converted:
+    return convert(
+        [
+            GaugeMetricFamily(
+                "sentinel_scrape_left_out",
+                "Series, families and collectors missing from this very scrape; see the log",
+                value=number,
+            )
+        ]
+    )
+
+
+class _Templates:
+    """The latest templates of the latest layout; few, since clients seldom differ."""
+
+    LIMIT = 8
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._layout: Layout | None = None
+        self._kept: dict[object, Template] = {}
+        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+
+    def get(self, layout: Layout, fmt: Format, **options: Any) -> Template:
+        """Return the template of ``layout`` with these options of `template`."""
+        key = (fmt, *sorted(options.items()))
+        with self._lock:
+            if layout is not self._layout:
+                self._layout = layout
+                self._kept.clear()
+            found = self._kept.pop(key, None)
+            if found is None:
+                found = template(layout.families, fmt, **options)
+            self._kept[key] = found
+            if len(self._kept) > self.LIMIT:
+                del self._kept[next(iter(self._kept))]
+        return found
+
+
+_templates = _Templates()
+_logged: set[str] = set()
+
+
+def _log_new(left_out: Sequence[str]) -> None:
+    """Log what is missing once, and again when it comes back after having been there."""
+    _logged.intersection_update(left_out)
+    for text in left_out:
+        if text not in _logged and len(_logged) < 1000:
+            _logged.add(text)
+            logger.warning("Left out of the scrape: %s", text)
