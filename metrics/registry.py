@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import StrEnum
+from math import inf
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from metrics import shared
 
 __all__ = ["METRICS", "REGISTRY", "Metrics", "Status"]
 
@@ -24,63 +29,137 @@ class Status(StrEnum):
     INVALID_ARGS = "invalid_args"
 
 
+_STATUSES = frozenset(map(str, Status))
+
+
+class _PrivateCounter(shared.Private, Counter): ...
+
+
+class _PrivateGauge(shared.Private, Gauge): ...
+
+
+class _PrivateHistogram(shared.Private, Histogram): ...
+
+
+_BOUNDS = tuple(Histogram.DEFAULT_BUCKETS[:-1])
+
+_Recorder = tuple[shared.Store | None, Any, Any, tuple[Any, ...], Any]
+"""What a request of one tool and status writes to: the store, if it may be written to
+directly, then the values of requests, seconds, buckets and, unless it succeeded, errors."""
+
+
 class Metrics:
     """The five ``sentinel_*`` families and the calls that record into them.
 
-    Every method may be called from any thread, from sync and async code, before and
-    after a fork.
+    ``METRICS`` is the service's own and shared by all its processes. Any other
+    instance, as a test makes, keeps its figures to itself; without a ``registry`` it
+    gets a new one. Every method may be called from any thread, from sync and async
+    code, before and after a fork.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
-        self.requests = Counter(
+        self._is_shared = self.registry is REGISTRY
+        counter = Counter if self._is_shared else _PrivateCounter
+        gauge = Gauge if self._is_shared else _PrivateGauge
+        histogram = Histogram if self._is_shared else _PrivateHistogram
+        self.requests = counter(
             "sentinel_requests_total",
-            "Total number of tool requests",
+            "Total number of tool requests, by tool and status",
             ["tool", "status"],
             registry=self.registry,
         )
-        self.request_duration = Histogram(
+        self.request_duration = histogram(
             "sentinel_request_duration_seconds",
             "Duration of tool requests in seconds",
             ["tool"],
             registry=self.registry,
         )
-        self.errors = Counter(
+        self.errors = counter(
             "sentinel_errors_total",
-            "Total number of tool requests that failed, by type of error",
+            "Total number of tool requests that did not succeed, by tool and type of error",
             ["tool", "error_type"],
             registry=self.registry,
         )
-        self.backend_healthy = Gauge(
+        self.backend_healthy = gauge(
             "sentinel_backend_healthy",
             "Whether a backend is healthy (1) or not (0)",
             ["backend"],
             registry=self.registry,
             multiprocess_mode="mostrecent",
         )
-        self.rate_limit_hits = Counter(
+        self.rate_limit_hits = counter(
             "sentinel_rate_limit_hits_total",
             "Total number of tool requests turned away by a rate limit",
             ["tool"],
             registry=self.registry,
         )
+        self._recorders: dict[tuple[str, str], _Recorder] = {}
 
     def record_request(self, tool: str, status: str, duration_secs: float) -> None:
         """Count a request, observe how long it took, and count an error unless it succeeded.
 
-        ``status`` is one of `Status`; ``duration_secs`` is in seconds, finite and
-        not negative. Raises ValueError for anything else.
+        ``status`` is one of `Status`; ``duration_secs`` is in seconds, finite and not
+        negative. Raises ValueError for anything else, and then counts nothing.
         """
-        if not 0.0 <= duration_secs < float("inf"):
+        if not 0.0 <= duration_secs < inf:
             raise ValueError(
-                f"duration_secs must be a finite number of seconds, 0 or more, not {duration_secs!r}"
+                f"duration_secs must be a finite number of seconds, 0 or more,"
+                f" not {duration_secs!r}"
             )
-        if status not in Status:
+        try:
+            store, requests, seconds, buckets, errors = self._recorders[tool, status]
+        except (KeyError, TypeError):
+            store, requests, seconds, buckets, errors = self._recorder(tool, status)
+        bucket = buckets[bisect_left(_BOUNDS, duration_secs)]
+        if store is not None:
+            # Not through the values' methods: four calls would double the time. All of
+            # a process's series have room in its lane, or none; so the first write
+            # raises, if any does. metrics.shared.values says why this needs no lock.
+            try:
+                cells = store.cells
+                cells[seconds._cell] += duration_secs
+                cells[bucket._cell] += 1.0
+                cells[requests._cell] += 1.0
+                if errors is not None:
+                    cells[errors._cell] += 1.0
+                return
+            except IndexError:
+                pass
+        seconds.inc(duration_secs)
+        bucket.inc(1.0)
+        requests.inc(1.0)
+        if errors is not None:
+            errors.inc(1.0)
+
+    def _recorder(self, tool: str, status: str) -> _Recorder:
+        if not isinstance(status, str) or status not in _STATUSES:
             raise ValueError(f"status must be one of {', '.join(Status)}, not {status!r}")
-        self.requests.labels(tool, status).inc()
-        self.request_duration.labels(tool).observe(duration_secs)
-        if status != Status.SUCCESS:
-            self.errors.labels(tool, status).inc()
+        status = str(Status(status))
+        requests = self.requests.labels(tool, status)
+        duration = self.request_duration.labels(tool)
+        errors = None if status == Status.SUCCESS else self.errors.labels(tool, status)
+        store = shared.current() if self._is_shared else None
+        recorder = (
+            store if shared.ATOMIC else None,
+            requests._value,
+            duration._sum,
+            tuple(duration._buckets),
+            None if errors is None else errors._value,
+        )
+        if store is None or not store.is_folded(requests._value):
+            self._recorders[tool, status] = recorder
+            return recorder
+        # Too many tools: what prometheus_client and we would remember of each would
+        # fill the memory of the process.
+        for family, labels in (
+            (self.requests, (tool, status)),
+            (self.request_duration, (tool,)),
+            (self.errors, (tool, status)),
+        ):
+            with family._lock:
+                family._metrics.pop(tuple(map(str, labels)), None)
+        return recorder
 
     def record_rate_limit_hit(self, tool: str) -> None:
         """Count a call of ``tool`` that a rate limit turned away."""
@@ -91,7 +170,12 @@ class Metrics:
         self.backend_healthy.labels(backend).set(1.0 if healthy else 0.0)
 
     def gather_text(self) -> str:
-        """Return the families in the text format 0.0.4."""
+        """Return the figures in the text format 0.0.4, as GET /metrics does.
+
+        ``METRICS`` gives those of all processes; another instance its own.
+        """
+        from prometheus_client import generate_latest
+
         return generate_latest(self.registry).decode()
 
 

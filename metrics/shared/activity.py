@@ -1,0 +1,54 @@
+"""What a process is doing now, told in its lane's header for anybody to read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import count
+
+from metrics.shared.lanes import IN_PROGRESS, LAST_ACTIVE, OLDEST_BEGAN
+
+_NOWHERE = memoryview(bytearray(8 * 16)).cast("d")
+
+
+class Activity:
+    """Requests in progress, when the oldest began, and when one last began or ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began: dict[int, float] = {}
+        self._tokens = count(1)
+        self._head = _NOWHERE
+
+    def attach(self, head: memoryview[float]) -> None:
+        """Write to the header ``head`` of a lane from now on."""
+        with self._lock:
+            self._head = head
+            self._tell(time.time())
+
+    def forget(self) -> None:
+        """Start from nothing, as a child does after a fork."""
+        self._lock = threading.Lock()
+        self._began = {}
+        self._head = _NOWHERE
+
+    def begin(self) -> int:
+        """Note that a request begins; return what `end` wants."""
+        token = next(self._tokens)
+        now = time.time()
+        with self._lock:
+            self._began[token] = now
+            self._tell(now)
+        return token
+
+    def end(self, token: int) -> None:
+        """Note that the request ended. A token of before a fork is of no account."""
+        with self._lock:
+            self._began.pop(token, None)
+            self._tell(time.time())
+
+    def _tell(self, now: float) -> None:
+        head, began = self._head, self._began
+        head[IN_PROGRESS] = len(began)
+        head[OLDEST_BEGAN] = next(iter(began.values()), 0.0)
+        head[LAST_ACTIVE] = now

@@ -1,0 +1,201 @@
+"""How a process hangs on the directory: its open files, its lane, its memory meanwhile.
+
+All of it can fail, and is tried again; what was counted meanwhile waits in ``memory``,
+a cell's number to what has to be added to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from metrics import rundir
+from metrics.shared import exemplars
+from metrics.shared.activity import Activity
+from metrics.shared.directory import Directory
+from metrics.shared.errors import reason_of
+from metrics.shared.gauges import retire_gauges
+from metrics.shared.lanes import Lane
+
+logger = logging.getLogger("metrics.shared")
+
+RETRY_SECONDS = 1.0
+"""How long after a fault the directory is left alone before it is tried again."""
+
+
+class Attachment:
+    """One process's hold on a directory. For one thread at a time; the store sees to it."""
+
+    def __init__(self, directory: str, kind: Callable[[], str], strict: bool) -> None:
+        self.directory = directory
+        self.activity = Activity()
+        self.files: Directory | None = None
+        self.lane: Lane | None = None
+        self.exemplars: exemplars.ExemplarFile | None = None
+        self.memory: dict[int, float] = {}
+        self.unsaved_faults: dict[str, int] = {}
+        self._kind = kind
+        self._strict = strict
+        self._retry_at = 0.0
+        self._said: set[str] = set()
+
+    # --- files ------------------------------------------------------------------------
+
+    def open(self) -> tuple[Directory, bool]:
+        """Return the open directory, and whether it is another one than last time.
+
+        Raises OSError, StoreError.
+        """
+        files = self.files
+        if files is not None and files.is_current:
+            return files, False
+        rundir.ensure_private(Path(self.directory), strict=self._strict)
+        self.files = Directory(self.directory)
+        if files is not None:
+            logger.warning("The shared metrics store in %s was replaced or cut.", self.directory)
+            files.close()
+        return self.files, True
+
+    def claim(self, files: Directory) -> Lane:
+        """Return this process's lane, taking one if it has none.
+
+        Raises OSError, StoreError.
+        """
+        if self.lane is not None:
+            return self.lane
+        with files.claiming():
+            files.index.refresh()
+            catalog = files.index.catalog
+            lane, inherited = Lane.claim(
+                self.directory, catalog.next_cell, files.index.generation, self._kind()
+            )
+            if inherited:
+                retire_gauges(lane.cells, catalog.families.values())
+        self.lane = lane
+        path = exemplars.path_for(self.directory, lane.number)
+        if os.path.exists(path):
+            self.exemplars = exemplars.ExemplarFile(path, inherited)
+        self.activity.attach(lane.head)
+        return lane
+
+    def open_exemplars(self) -> exemplars.ExemplarFile | None:
+        """Return the file of this process's exemplars; None without a lane. Raises OSError."""
+        if self.exemplars is None and self.lane is not None:
+            path = exemplars.path_for(self.directory, self.lane.number)
+            self.exemplars = exemplars.ExemplarFile(path, inherited=False)
+        return self.exemplars
+
+    def tend(self) -> None:
+        """Read what is new in the index, and mend the lane's header. Raises OSError."""
+        if self.files is not None:
+            self.files.index.refresh()
+            if self.lane is not None:
+                self.lane.heal(self.files.index.generation, self._kind())
+
+    def leave_lost_lane(self, cells: Iterable[int]) -> None:
+        """If the lane's file is gone, take the values of ``cells`` out and let it go."""
+        lane = self.lane
+        if lane is None or lane.is_current:
+            return
+        for cell in cells:
+            if cell < len(lane.cells):
+                self.memory[cell] = self.memory.get(cell, 0.0) + lane.cells[cell]
+        self._let_go()
+
+    def _let_go(self) -> None:
+        lane, self.lane = self.lane, None
+        self.activity.forget()
+        if lane is not None:
+            lane.let_go()
+        if self.exemplars is not None:
+            self.exemplars.close()
+            self.exemplars = None
+
+    def after_fork_in_child(self) -> None:
+        """Let go of what is the parent's."""
+        self.memory = {}
+        self.unsaved_faults = {}
+        self._retry_at = 0.0
+        self._let_go()
+        if self.files is not None:
+            try:
+                self.files.reopen_after_fork()
+            except OSError:
+                self.files.close()
+                self.files = None
+
+    # --- values -----------------------------------------------------------------------
+
+    def apply(self, cell: int, amount: float, when: float, absolute: bool) -> None:
+        """Add to a cell or set it, and the one behind it to ``when`` unless that is 0."""
+        lane = self.lane
+        if lane is not None and cell < len(lane.cells):
+            lane.cells[cell] = amount if absolute else lane.cells[cell] + amount
+            if when:
+                lane.cells[cell + 1] = when
+            return
+        self.memory[cell] = amount if absolute else self.memory.get(cell, 0.0) + amount
+        if when:
+            self.memory[cell + 1] = when
+
+    def get(self, cell: int) -> float:
+        """Return what this process holds of a cell."""
+        lane = self.lane
+        if lane is not None and cell < len(lane.cells):
+            return lane.cells[cell]
+        return self.memory.get(cell, 0.0)
+
+    def move(self, moves: Mapping[int, int]) -> None:
+        """Move values of this process to other cells, by way of memory."""
+        lane = self.lane
+        carried = {}
+        for old, new in moves.items():
+            carried[new] = self.memory.pop(old, 0.0)
+            if lane is not None and old < len(lane.cells):
+                carried[new] += lane.cells[old]
+                lane.cells[old] = 0.0
+        for cell, amount in carried.items():
+            self.memory[cell] = self.memory.get(cell, 0.0) + amount
+
+    def store_memory(self, lane: Lane) -> None:
+        """Move from memory to the lane what has its place there."""
+        for cell in [cell for cell in self.memory if cell < len(lane.cells)]:
+            lane.cells[cell] += self.memory.pop(cell)
+
+    # --- faults -----------------------------------------------------------------------
+
+    @property
+    def may_try(self) -> bool:
+        """Whether enough time has passed since the last fault to try again."""
+        return time.monotonic() >= self._retry_at
+
+    def try_at_once(self) -> None:
+        """Do not wait any longer."""
+        self._retry_at = 0.0
+
+    def fail(self, error: Exception) -> None:
+        """Count a fault, log the first of its kind, and wait before the next try."""
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        reason = reason_of(error)
+        self.unsaved_faults[reason] = self.unsaved_faults.get(reason, 0) + 1
+        if reason not in self._said:
+            self._said.add(reason)
+            logger.error(
+                "The shared metrics store in %s cannot be written (%s: %s). Process %d counts in"
+                " memory until it can; its figures show only in scrapes that it answers itself.",
+                self.directory,
+                reason,
+                error,
+                os.getpid(),
+            )
+        if self.files is not None and self.files.count_faults(self.unsaved_faults):
+            self.unsaved_faults = {}
+
+    def recovered(self) -> None:
+        """Say, if a fault was logged, that it is over."""
+        if self._said:
+            self._said.clear()
+            logger.warning("The shared metrics store in %s works again.", self.directory)

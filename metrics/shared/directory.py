@@ -1,0 +1,148 @@
+"""The store's directory as one process has it open: the claim file and the index."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from metrics.shared import locks
+from metrics.shared.errors import REASONS, LockTimeoutError
+from metrics.shared.exemplars import NAME as EXEMPLARS_NAME
+from metrics.shared.index import Index, Reserve
+from metrics.shared.lanes import lane_numbers, lane_path
+
+CLAIM_FILE_SIZE = 4096
+_FAULTS = struct.Struct(f"<{len(REASONS)}Q")
+_FAULTS_AT = 512
+
+
+class Directory:
+    """The open claim file and index. Raises OSError or StoreError when it cannot open."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._claim_fd = self._open_claim()
+        try:
+            self.index = Index(os.path.join(path, "index"), Reserve(self._claim_fd))
+        except BaseException:
+            os.close(self._claim_fd)
+            raise
+        self._stuck = False
+
+    def _open_claim(self) -> int:
+        fd = locks.open_file(os.path.join(self.path, "claim"))
+        try:
+            have = os.fstat(fd).st_size
+            if have < CLAIM_FILE_SIZE:
+                locks.allocate(fd, have, CLAIM_FILE_SIZE - have)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def close(self) -> None:
+        """Close both files."""
+        os.close(self._claim_fd)
+        self.index.close()
+
+    def reopen_after_fork(self) -> None:
+        """Open both anew, what was read staying as it is. Raises OSError."""
+        fd = self._open_claim()
+        os.close(self._claim_fd)
+        self._claim_fd = self.index.reserve.fd = fd
+        self.index.reopen_after_fork()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the directory still holds these files, and the index is whole."""
+        return self.index.is_current
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Hold the lock that takers of lanes and those who ask for the living hold.
+
+        Without it somebody who only asks would make a taker pass over a free lane.
+        Raises LockTimeoutError.
+        """
+        wait = locks.STUCK_WAIT_SECONDS if self._stuck else locks.FIRST_WAIT_SECONDS
+        try:
+            with locks.locked(self._claim_fd, wait):
+                self._stuck = False
+                yield
+        except LockTimeoutError:
+            self._stuck = True
+            raise
+
+    def living(self) -> set[int]:
+        """Return the numbers of the lanes whose processes live.
+
+        Raises OSError, LockTimeoutError.
+        """
+        with self.claiming():
+            return living_lanes(self.path)
+
+    def count_faults(self, counts: Mapping[str, int]) -> bool:
+        """Add to the counts of faults that all processes share.
+
+        They lie in a block that the claim file has from its beginning, so that even
+        a full disk can be told of. Returns False where that failed too.
+        """
+        try:
+            with self.claiming():
+                totals = _FAULTS.unpack(os.pread(self._claim_fd, _FAULTS.size, _FAULTS_AT))
+                new = [total + counts.get(r, 0) for r, total in zip(REASONS, totals, strict=True)]
+                os.pwrite(self._claim_fd, _FAULTS.pack(*new), _FAULTS_AT)
+        except (OSError, LockTimeoutError, struct.error):
+            return False
+        return True
+
+    def faults(self) -> dict[str, int]:
+        """Return how often the store failed since the directory is there, by reason."""
+        data = os.pread(self._claim_fd, _FAULTS.size, _FAULTS_AT)
+        totals = _FAULTS.unpack(data.ljust(_FAULTS.size, b"\0"))
+        return dict(zip(REASONS, totals, strict=True))
+
+
+def living_lanes(path: str) -> set[int]:
+    """Return the numbers of the locked lanes; the caller holds the claim lock."""
+    living = set()
+    for number in lane_numbers(path):
+        try:
+            fd = os.open(lane_path(path, number), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if not locks.try_lock(fd):
+                living.add(number)
+        finally:
+            os.close(fd)
+    return living
+
+
+def reset_if_idle(path: str | os.PathLike[str]) -> bool:
+    """Empty the store's directory if no process owns a lane; say whether that was so.
+
+    Counters start at zero then, as they do when any service starts. Raises OSError,
+    LockTimeoutError.
+    """
+    path = os.fspath(path)
+    try:
+        fd = os.open(os.path.join(path, "claim"), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        with locks.locked(fd, locks.FIRST_WAIT_SECONDS):
+            if living_lanes(path):
+                return False
+            names = ["index"] + [f"lane-{number}" for number in lane_numbers(path)]
+            names += [name for name in os.listdir(path) if EXEMPLARS_NAME.fullmatch(name)]
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(path, name))
+            os.pwrite(fd, bytes(CLAIM_FILE_SIZE), 0)
+    finally:
+        os.close(fd)
+    return True

@@ -1,0 +1,71 @@
+"""What a gauge's multiprocess mode means: how the values of several processes merge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+from metrics.shared.catalog import LIVE_MODES, FamilyRecord
+
+
+def retire_gauges(cells: memoryview[float], families: Iterable[FamilyRecord]) -> None:
+    """Set the gauges of a dead process's lane to unset, keeping what modes keep.
+
+    A live gauge dies with its process. Of the others what it left is merged, as their
+    mode says, into the two cells that stand for all the dead of this lane.
+    """
+    for family in families:
+        if family.key.type != "gauge":
+            continue
+        for cell in [*family.series.values(), *(cell for _labels, cell in family.extra)]:
+            if cell + family.key.width > len(cells) or not cells[cell + 1]:
+                continue
+            if family.key.mode not in LIVE_MODES:
+                value, when, old, old_when = cells[cell : cell + 4]
+                cells[cell + 2] = merge_gauge(family.key.mode, [(old, old_when), (value, when)])
+                cells[cell + 3] = max(when, old_when)
+            cells[cell + 1] = 0.0
+            cells[cell] = 0.0
+
+
+def merge_gauge(mode: str, entries: Iterable[tuple[float, float]]) -> float:
+    """Merge (value, when set) pairs by a gauge's mode; those never set do not count."""
+    given = [(when, value) for value, when in entries if when]
+    if not given:
+        return 0.0
+    match mode.removeprefix("live"):
+        case "min":
+            return min(value for _when, value in given)
+        case "max":
+            return max(value for _when, value in given)
+        case "sum":
+            return math.fsum(value for _when, value in given)
+        case _:
+            return max(given, key=lambda entry: entry[0])[1]
+
+
+def gauge_entries(
+    family: FamilyRecord,
+    cells: Iterable[int],
+    images: Mapping[int, Sequence[float]],
+    living: Container[int],
+    removed_at: float,
+) -> tuple[dict[int, float], list[tuple[float, float]]]:
+    """Return a gauge series' value by worker, and all (value, when) pairs to merge.
+
+    What was set at or before ``removed_at`` is gone; so is what a dead process set
+    last, if the mode is a live one.
+    """
+    live_only = family.key.mode in LIVE_MODES
+    by_worker: dict[int, float] = {}
+    entries: list[tuple[float, float]] = []
+    for number, image in images.items():
+        if live_only and number not in living:
+            continue
+        for cell in cells:
+            if image[cell + 1] > removed_at:
+                by_worker[number] = image[cell]
+                entries.append((image[cell], image[cell + 1]))
+            if not live_only and image[cell + 3] > removed_at:
+                entries.append((image[cell + 2], image[cell + 3]))
+    return by_worker, entries

@@ -1,0 +1,288 @@
+"""The index: one append-only file that gives each series its cells in every lane.
+
+A file header of 64 bytes, then records, each a header of 16 bytes and a payload of
+JSON. A record says its own length and checksum, so that one that was torn by a kill
+or damaged later is recognised; whatever stands behind it is still found. The bytes
+are described in docs/shared-store.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from metrics.shared import locks
+from metrics.shared.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
+from metrics.shared.errors import LockTimeoutError, RecordTooLargeError
+
+MAGIC = b"SNTLIDX1"
+HEADER = struct.Struct("<8sQdI")  # magic, generation, created, checksum
+HEADER_SIZE = 64
+RECORD = struct.Struct("<2sBxIII")  # magic, kind, payload's length, checksum, first cell
+RECORD_MAGIC = b"\xa7R"
+MAX_PAYLOAD = 256 * 1024
+MAX_CELLS = 1 << 24
+"""128 MiB a lane; a number above it is damage."""
+
+FAMILY, SERIES, REMOVED = 1, 2, 3
+
+
+def _checksum(kind: int, cell: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(b"%d %d" % (kind, cell)))
+
+
+def pack_record(kind: int, cell: int, payload: bytes) -> bytes:
+    """Return a record's bytes. Raises RecordTooLargeError."""
+    if len(payload) > MAX_PAYLOAD:
+        raise RecordTooLargeError(f"a label set of {len(payload)} bytes; {MAX_PAYLOAD} fit")
+    checksum = _checksum(kind, cell, payload)
+    return RECORD.pack(RECORD_MAGIC, kind, len(payload), checksum, cell) + payload
+
+
+class Reserve:
+    """The directory's second memory: generation and next cell, in the claim file.
+
+    With it an index that was cut short, or lost its header, does not give a cell
+    away twice. It is written under the index's lock.
+    """
+
+    _STRUCT = struct.Struct("<8sQQI")
+    _MAGIC = b"SNTLCLM1"
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def read(self) -> tuple[int, int] | None:
+        """Return (generation, next cell), or None where there is nothing to trust."""
+        data = os.pread(self.fd, self._STRUCT.size, 0)
+        if len(data) < self._STRUCT.size:
+            return None
+        magic, generation, cell, checksum = self._STRUCT.unpack(data)
+        if magic != self._MAGIC or checksum != zlib.crc32(data[:-4]) or cell > MAX_CELLS:
+            return None
+        return generation, cell
+
+    def write(self, generation: int, cell: int) -> None:
+        """Store both. Raises OSError."""
+        data = struct.pack("<8sQQ", self._MAGIC, generation, cell)
+        os.pwrite(self.fd, data + struct.pack("<I", zlib.crc32(data)), 0)
+
+
+class Index:
+    """One process's view of the index file: a `Catalog` and how far it was read.
+
+    Not for use by several threads at once: the store's lock guards it.
+    """
+
+    def __init__(self, path: str, reserve: Reserve, catalog: Catalog | None = None) -> None:
+        """Open or create the file. Raises OSError, LockTimeoutError."""
+        self.path = path
+        self.reserve = reserve
+        self.catalog = catalog or Catalog()
+        self.damaged_bytes = 0
+        self._position = HEADER_SIZE
+        self.stuck = False
+        while True:
+            self._fd = locks.open_file(path)
+            try:
+                with self._locked():
+                    if locks.same_file(self._fd, path):
+                        self.generation = self._read_or_write_header()
+                        break
+            except BaseException:
+                self.close()
+                raise
+            self.close()  # removed between open and lock
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
+
+    def reopen_after_fork(self) -> None:
+        """Open the file anew: one open file excludes nobody from itself.
+
+        What was read stays. Raises OSError.
+        """
+        fd = locks.open_file(self.path)
+        os.close(self._fd)
+        self._fd = fd
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        wait = locks.STUCK_WAIT_SECONDS if self.stuck else locks.FIRST_WAIT_SECONDS
+        try:
+            with locks.locked(self._fd, wait):
+                self.stuck = False
+                yield
+        except LockTimeoutError:
+            self.stuck = True
+            raise
+
+    def _read_or_write_header(self) -> int:
+        data = os.pread(self._fd, HEADER_SIZE, 0)
+        if len(data) >= HEADER.size:
+            magic, generation, _created, checksum = HEADER.unpack(data[: HEADER.size])
+            if magic == MAGIC and checksum == zlib.crc32(data[: HEADER.size - 4]):
+                return int(generation)
+        reserved = self.reserve.read()
+        # Under a damaged header the records may be well.
+        generation = reserved[0] if data and reserved else secrets.randbits(63) | 1
+        head = struct.pack("<8sQd", MAGIC, generation, time.time())
+        head += struct.pack("<I", zlib.crc32(head))
+        if os.fstat(self._fd).st_size < HEADER_SIZE:
+            locks.allocate(self._fd, 0, HEADER_SIZE)
+        os.pwrite(self._fd, head, 0)
+        self.reserve.write(generation, reserved[1] if data and reserved else 0)
+        return int(generation)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the path still names this file, and it was not cut short."""
+        return locks.same_file(self._fd, self.path) and os.fstat(self._fd).st_size >= self._position
+
+    # --- reading --------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read what was appended since the last time. Raises OSError."""
+        size = os.fstat(self._fd).st_size
+        if size > self._position:
+            self._parse(os.pread(self._fd, size - self._position, self._position))
+
+    def _parse(self, data: bytes) -> int:
+        """Enter all whole records of ``data``; return how many bytes are left over."""
+        at, end = 0, len(data)
+        while at < end:
+            length = self._parse_record(data, at)
+            if length:
+                at += length
+                continue
+            found = self._next_record(data, at + 1)
+            if found is None:
+                break
+            # Damage with good records behind it. What it held cannot be known, but a
+            # record is never shorter than the number of its cells.
+            self.damaged_bytes += found - at
+            self.catalog.next_cell += found - at
+            self.catalog.version += 1
+            at = found
+        self._position += at
+        return end - at
+
+    def _record_at(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
+        if len(data) - at < RECORD.size:
+            return None
+        magic, kind, length, checksum, cell = RECORD.unpack_from(data, at)
+        if magic != RECORD_MAGIC or length > MAX_PAYLOAD or cell > MAX_CELLS:
+            return None
+        payload = data[at + RECORD.size : at + RECORD.size + length]
+        if len(payload) < length or checksum != _checksum(kind, cell, payload):
+            return None
+        return kind, cell, payload
+
+    def _next_record(self, data: bytes, at: int) -> int | None:
+        while (at := data.find(RECORD_MAGIC, at)) >= 0:
+            if self._record_at(data, at):
+                return at
+            at += 1
+        return None
+
+    def _parse_record(self, data: bytes, at: int) -> int:
+        record = self._record_at(data, at)
+        if record is None:
+            return 0
+        kind, cell, payload = record
+        fields = json.loads(payload)
+        if kind == FAMILY:
+            name, type_, mode, labelnames, bounds, help_text = fields
+            key = FamilyKey(name, type_, mode, tuple(labelnames), tuple(bounds))
+            self.catalog.add_family(self._position + at, key, help_text)
+        elif family := self.catalog.families.get(fields[0]):
+            labelvalues = tuple(fields[1])
+            if kind == SERIES:
+                self.catalog.add_series(family, labelvalues, cell, fields[2])
+            elif kind == REMOVED:
+                self.catalog.remove_series(family, labelvalues, fields[2])
+        else:  # its family's record is damaged
+            self.damaged_bytes += RECORD.size + len(payload)
+            self.catalog.next_cell = max(self.catalog.next_cell, cell + len(payload))
+        return RECORD.size + len(payload)
+
+    # --- writing --------------------------------------------------------------------
+
+    @contextmanager
+    def appending(self) -> Iterator[Appender]:
+        """Hold the lock, everything read and a torn tail cut off, to append.
+
+        Raises OSError, LockTimeoutError.
+        """
+        with self._locked():
+            size = os.fstat(self._fd).st_size
+            data = os.pread(self._fd, max(0, size - self._position), self._position)
+            torn = self._parse(data)
+            if torn:
+                os.ftruncate(self._fd, self._position)
+                self.catalog.next_cell += torn
+            reserved = self.reserve.read()
+            if reserved and reserved[0] == self.generation:
+                self.catalog.next_cell = max(self.catalog.next_cell, reserved[1])
+            yield Appender(self)
+
+    def append(self, record: bytes) -> None:
+        """Write one record at the end, all of it or nothing; the lock is held."""
+        at = self._position
+        try:
+            written = os.pwrite(self._fd, record, at)
+            if written != len(record):
+                raise OSError(28, os.strerror(28))  # ENOSPC: what a short write means
+        except BaseException:
+            os.ftruncate(self._fd, at)
+            raise
+        self._parse(record)
+
+
+class Appender:
+    """What may be done while the index's lock is held."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._catalog = index.catalog
+
+    def family(self, key: FamilyKey, help_text: str) -> FamilyRecord:
+        """Return the family, entering it if it is new. Raises OSError."""
+        record = self._catalog.by_key.get(key)
+        if record is None:
+            self._append(FAMILY, 0, [*key, help_text])
+            record = self._catalog.by_key[key]
+        return record
+
+    def series(self, family: FamilyRecord, labelvalues: LabelValues) -> int:
+        """Return the first cell of a series, entering it if it is new or was removed.
+
+        Raises OSError, RecordTooLargeError.
+        """
+        cell = family.series.get(labelvalues)
+        if cell is None or labelvalues in family.hidden:
+            width = family.key.width
+            if cell is None:
+                cell = self._catalog.next_cell
+                self._index.reserve.write(self._index.generation, cell + width)
+            created = round(time.time(), 3)
+            self._append(SERIES, cell, [family.offset, labelvalues, created], width)
+        return cell
+
+    def removed(
+        self, family: FamilyRecord, labelvalues: LabelValues, baseline: list[float]
+    ) -> None:
+        """Enter that a series was removed. Raises OSError."""
+        self._append(REMOVED, 0, [family.offset, labelvalues, baseline])
+
+    def _append(self, kind: int, cell: int, fields: list[Any], at_least: int = 0) -> None:
+        payload = json.dumps(fields, separators=(",", ":")).encode().ljust(at_least)
+        self._index.append(pack_record(kind, cell, payload))

@@ -1,0 +1,184 @@
+"""A lane: one process's array of doubles, mapped into its memory.
+
+Cell i stands at the same place in every lane. A lane belongs to the process that
+holds the exclusive ``flock`` of its file; when the process dies, however it dies, the
+kernel frees the lock, and the next process that needs a lane counts on from its values.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import struct
+import time
+from dataclasses import dataclass
+
+from metrics.shared import locks
+from metrics.shared.errors import TooManyLanesError
+
+MAGIC = b"SNTLLAN1"
+HEADER_SIZE = 4096
+HEADER = struct.Struct("<8sQ5d64s")
+"""Magic, the index's generation, then doubles: process id, when the lane was taken
+(unix seconds), requests in progress, when the oldest of them began (0: none), last
+activity; then the process's kind."""
+PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE = 2, 3, 4, 5, 6
+"""Places in the header, in units of 8 bytes."""
+
+FIRST_CELLS = 1024
+MAX_LANES = 1024
+NAME = re.compile(r"lane-(0|[1-9][0-9]{0,3})")
+
+
+def lane_numbers(directory: str) -> list[int]:
+    """Return the numbers of the lanes that there are, in order."""
+    names = os.listdir(directory)
+    return sorted(int(match[1]) for name in names if (match := NAME.fullmatch(name)))
+
+
+def lane_path(directory: str, number: int) -> str:
+    """Name the file of a lane."""
+    return os.path.join(directory, f"lane-{number}")
+
+
+def size_for(cells: int) -> int:
+    """Return the size of a lane's file that holds ``cells``: doubled, then by 1 MiB."""
+    wanted = HEADER_SIZE + 8 * max(cells, FIRST_CELLS)
+    step = 1 << 20
+    return 1 << (wanted - 1).bit_length() if wanted <= step else -(-wanted // step) * step
+
+
+class Lane:
+    """The lane of this process: mapped, locked, its own until the process ends."""
+
+    def __init__(self, number: int, fd: int, path: str) -> None:
+        self.number = number
+        self.path = path
+        self._fd = fd
+        self.cells = memoryview(b"").cast("d")
+        self.head = self.cells
+
+    @classmethod
+    def claim(cls, directory: str, cells: int, generation: int, kind: str) -> tuple[Lane, bool]:
+        """Take the first lane that is free; the caller holds the claim lock.
+
+        Returns the lane and whether it holds an earlier process's values.
+        Raises OSError, TooManyLanesError.
+        """
+        for number in range(MAX_LANES):
+            path = lane_path(directory, number)
+            fd = locks.open_file(path)
+            try:
+                if not locks.try_lock(fd):
+                    os.close(fd)
+                    continue
+                lane = cls(number, fd, path)
+                inherited = lane._belongs_to(generation)
+                if not inherited and os.fstat(fd).st_size:
+                    # Values of another index mean nothing here. A new file, since a
+                    # file that is shrunk is a SIGBUS for whoever has it mapped.
+                    os.unlink(path)
+                    os.close(fd)
+                    fd = lane._fd = locks.open_file(path)
+                    locks.try_lock(fd)
+                lane.grow(cells)
+                lane._sign(generation, kind)
+                return lane, inherited
+            except BaseException:
+                os.close(fd)
+                raise
+        raise TooManyLanesError(f"all {MAX_LANES} lanes are taken")
+
+    def _belongs_to(self, generation: int) -> bool:
+        data = os.pread(self._fd, 16, 0)
+        return len(data) == 16 and struct.unpack("<8sQ", data) == (MAGIC, generation)
+
+    def _sign(self, generation: int, kind: str) -> None:
+        name = kind.encode("ascii", "replace")[:63]
+        now = time.time()
+        self._bytes[: HEADER.size] = HEADER.pack(
+            MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name
+        )
+
+    def heal(self, generation: int, kind: str) -> None:
+        """Sign the lane again if its header was damaged."""
+        if not self._belongs_to(generation):
+            self._sign(generation, kind)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the path still names this lane's file."""
+        return locks.same_file(self._fd, self.path)
+
+    def grow(self, cells: int) -> None:
+        """Make room for ``cells``: more blocks, and a second map of the same pages.
+
+        The first map stays with whoever is still writing through it. Raises OSError.
+        """
+        if len(self.cells) >= cells and len(self.cells):
+            return
+        have = os.fstat(self._fd).st_size
+        size = max(size_for(cells), have)
+        if size > have:
+            locks.allocate(self._fd, have, size - have)
+        mapped = mmap.mmap(self._fd, size)
+        self._bytes = memoryview(mapped)
+        whole = self._bytes[: size // 8 * 8].cast("d")
+        self.head = whole[: HEADER_SIZE // 8]
+        self.cells = whole[HEADER_SIZE // 8 :]
+
+    def let_go(self) -> None:
+        """Close it without unlocking: what a child does with its parent's lane.
+
+        The lock belongs to the open file, which the parent has open too; the map has
+        to go with the descriptor, because it keeps the file open as well.
+        """
+        empty = memoryview(b"")
+        self.cells = self.head = empty.cast("d")
+        self._bytes = empty
+        os.close(self._fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that has, or had, a lane. Times are unix seconds; 0.0 means never."""
+
+    number: int
+    pid: int
+    kind: str
+    started: float
+    alive: bool
+    in_progress: int
+    oldest_began: float
+    last_active: float
+
+
+def signed(data: bytes, generation: int) -> bool:
+    """Whether ``data`` begins as a lane of this index does."""
+    return struct.unpack_from("<8sQ", data) == (MAGIC, generation)
+
+
+def read_worker(directory: str, number: int, generation: int, alive: bool) -> Worker | None:
+    """Return what a lane's header says of its process, or None if it cannot be read."""
+    try:
+        with open(lane_path(directory, number), "rb") as file:
+            data = file.read(HEADER.size)
+    except OSError:
+        return None
+    if len(data) < HEADER.size or not signed(data, generation):
+        return None
+    _magic, _generation, pid, taken, in_progress, oldest, last, kind = HEADER.unpack(data)
+    try:
+        return Worker(
+            number=number,
+            pid=int(pid),
+            kind=kind.rstrip(b"\0").decode("ascii", "replace"),
+            started=taken,
+            alive=alive,
+            in_progress=int(in_progress),
+            oldest_began=oldest,
+            last_active=last,
+        )
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,223 @@
+"""Reading: sum the lanes, merge the gauges, and put the values in the layout's order.
+
+What depends only on the index is prepared once a version of it, in a `Plan`; a read
+is then a few passes over lists that run in C.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+from operator import add
+
+from prometheus_client.samples import Exemplar
+
+from metrics.shared import exemplars, lanes
+from metrics.shared.catalog import FamilyRecord, LabelValues
+from metrics.shared.directory import Directory
+from metrics.shared.errors import REASONS, StoreError
+from metrics.shared.model import Snapshot
+from metrics.shared.plan import Plan
+
+MEMORY = -1
+"""Stands for a lane's number where a process counts in its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMemory:
+    """What the reading process counts in its memory, because the directory failed it."""
+
+    cells: Mapping[int, float]
+    families: Sequence[FamilyRecord]
+    faults: Mapping[str, int]
+
+
+class DamagedLaneError(StoreError):
+    """A lane cannot be read; the message says why."""
+
+    reason = "damaged"
+
+
+class Reader:
+    """Reads all lanes of a directory. One process keeps one, for what it prepares."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+
+    def snapshot(self, path: str, files: Directory | None, own: OwnMemory) -> Snapshot:
+        """Return the values of all processes. Never raises for what the files hold."""
+        left_out: list[str] = []
+        plan = self._planned(files, own)
+        images = self._lanes(path, files, plan.cells, left_out) if files else {}
+        living = self._living(files, images, left_out) if plan.gauges and files else set(images)
+        found = self._exemplars(path, images)
+        if own.cells:
+            images[MEMORY] = [0.0] * plan.cells
+            living.add(MEMORY)
+        for image in images.values() if plan.homeless_cells else ():
+            image.extend([0.0] * plan.homeless_cells)
+        for cell, amount in own.cells.items():
+            place = plan.place(cell)
+            if place is not None:
+                images[MEMORY][place] = amount
+        sums = self._sums(plan, images, left_out)
+        faults = files.faults() if files is not None else dict.fromkeys(REASONS, 0)
+        for reason, count in own.faults.items():
+            faults[reason] += count
+        if files is not None and files.index.damaged_bytes:
+            left_out.append(f"index: {files.index.damaged_bytes} damaged bytes")
+        return plan.finish(sums, images, living, found, faults, left_out)
+
+    def _planned(self, files: Directory | None, own: OwnMemory) -> Plan:
+        catalog = files.index.catalog if files is not None else None
+        homeless = tuple((id(f.key), len(f.series)) for f in own.families)
+        version = (id(catalog), catalog.version if catalog else 0, homeless)
+        if self._plan is None or self._plan.version != version:
+            records = list(catalog.by_key.values()) if catalog else []
+            cells = catalog.next_cell if catalog else 0
+            self._plan = Plan(version, [*records, *own.families], cells, self._plan)
+        return self._plan
+
+    def _lanes(
+        self, path: str, files: Directory, cells: int, left_out: list[str]
+    ) -> dict[int, list[float]]:
+        images = {}
+        try:
+            numbers = lanes.lane_numbers(path)
+        except OSError as e:
+            left_out.append(f"lanes: {e.strerror}")
+            numbers = []
+        for number in numbers:
+            try:
+                images[number] = read_lane(path, number, cells, files.index.generation)
+            except FileNotFoundError:
+                continue
+            except DamagedLaneError:
+                # It may be a lane that is being taken just now; wait for its taker.
+                try:
+                    with files.claiming():
+                        images[number] = read_lane(path, number, cells, files.index.generation)
+                except (OSError, StoreError) as e:
+                    left_out.append(f"lane-{number}: {e}")
+            except OSError as e:
+                left_out.append(f"lane-{number}: {e.strerror}")
+        return images
+
+    def _living(
+        self, files: Directory, images: Mapping[int, object], left_out: list[str]
+    ) -> set[int]:
+        try:
+            return files.living()
+        except (OSError, StoreError) as e:
+            left_out.append(f"which processes live: {e}")
+            return set(images)
+
+    def _sums(
+        self, plan: Plan, images: Mapping[int, list[float]], left_out: list[str]
+    ) -> list[float]:
+        total: list[float] | None = None
+        for image in images.values():
+            total = image[:] if total is None else list(map(add, total, image))
+        if total is None:
+            total = [0.0] * (plan.cells + plan.homeless_cells)
+        plan.clear_gauges(total)
+        if total and (not isfinite(sum(total)) or min(total) < 0.0):
+            self._drop_damaged_cells(plan, images, total, left_out)
+        return total
+
+    def _drop_damaged_cells(
+        self,
+        plan: Plan,
+        images: Mapping[int, list[float]],
+        total: list[float],
+        left_out: list[str],
+    ) -> None:
+        """Leave out what no counter can be: negative, infinite or not a number."""
+        for cell in plan.growing_cells():
+            if 0.0 <= total[cell] < inf:
+                continue
+            total[cell] = 0.0
+            for number, image in images.items():
+                if 0.0 <= image[cell] < inf:
+                    total[cell] += image[cell]
+                else:
+                    left_out.append(f"lane-{number}: cell {cell} holds {image[cell]!r}")
+
+    def _exemplars(self, path: str, images: Mapping[int, object]) -> dict[int, Exemplar]:
+        newest: dict[int, Exemplar] = {}
+        for number in images:
+            for cell, exemplar in exemplars.read(exemplars.path_for(path, number)).items():
+                known = newest.get(cell)
+                if known is None or _moment(known) < _moment(exemplar):
+                    newest[cell] = exemplar
+        return newest
+
+    def forget_series(
+        self,
+        path: str,
+        files: Directory,
+        family: FamilyRecord,
+        going: Sequence[LabelValues],
+    ) -> None:
+        """Enter in the index that series were removed, and at which values.
+
+        Raises OSError, StoreError.
+        """
+        going = [labelvalues for labelvalues in going if labelvalues not in family.hidden]
+        if not going:
+            return
+        images = self._lanes(path, files, files.index.catalog.next_cell, []).values()
+        with files.index.appending() as appender:
+            for labelvalues in going:
+                cells = [family.series[labelvalues]]
+                cells += [cell for labels, cell in family.extra if labels == labelvalues]
+                baseline = [
+                    sum(image[cell + place] for image in images for cell in cells)
+                    for place in range(family.key.width)
+                ]
+                gauge = family.key.type == "gauge"
+                appender.removed(family, labelvalues, [time.time()] if gauge else baseline)
+
+    def workers(self, path: str, files: Directory | None) -> list[lanes.Worker]:
+        """Return the processes of all lanes that can be read."""
+        if files is None:
+            return []
+        try:
+            numbers = lanes.lane_numbers(path)
+            living = files.living()
+        except (OSError, StoreError):
+            return []
+        found = []
+        for number in numbers:
+            worker = lanes.read_worker(path, number, files.index.generation, number in living)
+            if worker is not None:
+                found.append(worker)
+        return found
+
+
+def _moment(exemplar: Exemplar) -> float:
+    return float(exemplar.timestamp or 0.0)
+
+
+def read_lane(path: str, number: int, cells: int, generation: int) -> list[float]:
+    """Return a lane's first ``cells`` cells; those that it has no room for are 0.
+
+    Raises OSError, DamagedLaneError.
+    """
+    fd = os.open(lanes.lane_path(path, number), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(fd, lanes.HEADER_SIZE + 8 * cells, 0)
+    finally:
+        os.close(fd)
+    if len(data) < lanes.HEADER_SIZE:
+        raise DamagedLaneError("cut short")
+    if not lanes.signed(data, generation):
+        raise DamagedLaneError("its header is damaged, or it belongs to another index")
+    end = lanes.HEADER_SIZE + (len(data) - lanes.HEADER_SIZE) // 8 * 8
+    image: list[float] = [*memoryview(data)[lanes.HEADER_SIZE : end].cast("d")]
+    if len(image) < cells:
+        image.extend([0.0] * (cells - len(image)))
+    return image

@@ -1,0 +1,235 @@
+"""The seam to prometheus_client: where its values come from, private there.
+
+prometheus_client's metrics ask ``prometheus_client.values.ValueClass`` for each number
+that they hold. `install` puts the store there, after it has checked that the client
+behaves as we rely on; where it does not, the service runs with the client's own values.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import prometheus_client
+from prometheus_client import metrics as client_metrics
+from prometheus_client import values as client_values
+
+from metrics.shared.catalog import FamilyKey
+from metrics.shared.store import Store
+from metrics.shared.values import Value
+
+logger = logging.getLogger("metrics.shared")
+
+_store: Store | None = None
+_own_values = client_values.ValueClass
+_REMOVERS = ("clear", "remove", "remove_by_labels")
+_runs = threading.local()
+
+
+def current() -> Store | None:
+    """Return the installed store, or None while values are prometheus_client's own."""
+    return _store
+
+
+def make_value(
+    typ: str,
+    metric_name: str,
+    name: str,
+    labelnames: tuple[str, ...],
+    labelvalues: tuple[str, ...],
+    help_text: str,
+    multiprocess_mode: str = "",
+    **kwargs: Any,
+) -> Any:
+    """Make what a metric keeps a number in; the signature is prometheus_client's."""
+    store = _store
+    if store is None or getattr(_runs, "private", False):
+        return _own_values(
+            typ, metric_name, name, labelnames, labelvalues, help_text, multiprocess_mode, **kwargs
+        )
+    labelnames, labelvalues = tuple(labelnames), tuple(labelvalues)
+    if typ == "histogram":
+        return _histogram_value(store, metric_name, name, labelnames, labelvalues, help_text)
+    mode = (multiprocess_mode or "all") if typ == "gauge" else ""
+    key = FamilyKey(metric_name, typ, mode, labelnames, ())
+    place = 1 if typ == "summary" and name.endswith("_sum") else 0
+    return store.series(key, labelvalues, help_text)[place]
+
+
+make_value._multiprocess = True  # type: ignore[attr-defined]
+
+
+def _histogram_value(
+    store: Store,
+    metric_name: str,
+    name: str,
+    labelnames: tuple[str, ...],
+    labelvalues: tuple[str, ...],
+    help_text: str,
+) -> Value:
+    """Collect a histogram's values, which are made one by one: the sum, then the buckets.
+
+    Only the last bucket says how many there are, and with it all get their cells.
+    """
+    if name.endswith("_sum"):
+        value = Value(store, HOMELESS, 0)
+        _runs.histogram = (metric_name, labelvalues, value, [], [])
+        return value
+    of, labels, total, bounds, buckets = _runs.histogram
+    assert (of, labels) == (metric_name, labelvalues[:-1])
+    value = Value(store, HOMELESS, len(buckets))
+    bounds.append(labelvalues[-1])
+    buckets.append(value)
+    if bounds[-1] == "+Inf":
+        del _runs.histogram
+        total.offset = len(buckets)
+        key = FamilyKey(metric_name, "histogram", "", labelnames[:-1], tuple(bounds))
+        store.adopt(key, labels, help_text, [*buckets, total])
+    return value
+
+
+HOMELESS = (1 << 62) - 1
+"""The cell of a value that has none yet."""
+
+
+@contextmanager
+def private_values() -> Iterator[None]:
+    """Let metrics that are made meanwhile, by this thread, have values of their own."""
+    before = getattr(_runs, "private", False)
+    _runs.private = True
+    try:
+        yield
+    finally:
+        _runs.private = before
+
+
+def check() -> str | None:
+    """Return what prometheus_client does otherwise than we rely on, or None."""
+    made: list[tuple[str, str, tuple[str, ...]]] = []
+
+    own: Any = client_values.MutexValue
+
+    def recorder(*args: Any, **kwargs: Any) -> Any:
+        typ, _metric, name, _labelnames, labelvalues, *_rest = args
+        made.append((typ, name, tuple(labelvalues)))
+        return own(*args, **kwargs)
+
+    before = client_values.ValueClass
+    client_values.ValueClass = recorder
+    try:
+        client_metrics.Counter("c", "h", ["l"], registry=None).labels("v").inc()
+        client_metrics.Gauge("g", "h", registry=None, multiprocess_mode="max").set(1)
+        client_metrics.Summary("s", "h", registry=None).observe(1)
+        client_metrics.Histogram("h", "h", registry=None, buckets=(1, 2)).observe(1)
+    except Exception as e:  # noqa: BLE001 - anything but the expected is the answer
+        return f"its metrics cannot be made: {type(e).__name__}: {e}"
+    finally:
+        client_values.ValueClass = before
+    expected = [
+        ("counter", "c_total", ("v",)),
+        ("gauge", "g", ()),
+        ("summary", "s_count", ()),
+        ("summary", "s_sum", ()),
+        ("histogram", "h_sum", ()),
+        ("histogram", "h_bucket", ("1.0",)),
+        ("histogram", "h_bucket", ("2.0",)),
+        ("histogram", "h_bucket", ("+Inf",)),
+    ]
+    if made != expected:
+        return f"its metrics ask for the values {made}"
+    missing = [n for n in _REMOVERS if not hasattr(client_metrics.MetricWrapperBase, n)]
+    return f"its metrics have no {', '.join(missing)}" if missing else None
+
+
+def install(store: Store) -> bool:
+    """Let all metrics made from now on keep their values in ``store``.
+
+    Returns False, and leaves everything as it is, where prometheus_client is not as
+    we rely on; the log says so then.
+    """
+    global _store
+    if problem := check():
+        logger.error(
+            "prometheus_client %s is not as the shared store relies on (%s); each process"
+            " counts for itself.",
+            getattr(prometheus_client, "__version__", "of unknown version"),
+            problem,
+        )
+        return False
+    _store = store
+    client_values.ValueClass = make_value
+    for name in _REMOVERS:
+        method = getattr(client_metrics.MetricWrapperBase, name)
+        if not hasattr(method, "__wrapped__"):
+            setattr(client_metrics.MetricWrapperBase, name, _telling_the_store(method))
+    return True
+
+
+def uninstall() -> None:
+    """Let metrics made from now on have prometheus_client's own values again."""
+    global _store
+    _store = None
+    client_values.ValueClass = _own_values
+    for name in _REMOVERS:
+        method = getattr(client_metrics.MetricWrapperBase, name)
+        if hasattr(method, "__wrapped__"):
+            setattr(client_metrics.MetricWrapperBase, name, method.__wrapped__)
+
+
+def _telling_the_store(method: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a method that removes series, so that they go from all processes."""
+
+    @functools.wraps(method)
+    def remover(self: Any, *args: Any, **kwargs: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*multi-process mode", UserWarning)
+            method(self, *args, **kwargs)
+        if _store is None or isinstance(self, Private):
+            return
+        names = self._labelnames
+        if method.__name__ == "remove":
+            wanted = dict(zip(names, map(str, args), strict=True))
+        elif method.__name__ == "remove_by_labels":
+            labels = args[0] if args else kwargs["labels"]
+            wanted = {name: str(value) for name, value in labels.items()}
+            if not wanted:
+                return
+        else:
+            wanted = {}
+        if names:
+            _store.remove(self._name, names, wanted)
+
+    return remover
+
+
+class Private:
+    """Comes before a metric class to give its values to this process alone."""
+
+    def _metric_init(self) -> None:
+        with private_values():
+            super()._metric_init()  # type: ignore[misc]
+
+
+def created_before_install() -> list[str]:
+    """Return the names of metrics whose values are not in the store, though one is there.
+
+    They were made before it was installed. Metrics made for one process alone on
+    purpose are not among them.
+    """
+    if _store is None:
+        return []
+    names = set()
+    for metric in gc.get_objects():
+        if isinstance(metric, client_metrics.MetricWrapperBase) and not isinstance(metric, Private):
+            value = getattr(metric, "_value", None) or getattr(metric, "_sum", None)
+            if isinstance(value, client_values.MutexValue) and not isinstance(
+                metric, client_metrics.Info
+            ):
+                names.add(metric._name)
+    return sorted(names)

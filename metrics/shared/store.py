@@ -1,0 +1,373 @@
+"""The store of one process: its values, and the slow path of their writes.
+
+The fast path is in `metrics.shared.values`: a write through ``cells``. While this
+process has no lane that has room for all its series, ``cells`` is empty, every write
+ends in an IndexError there, and comes here: the slow path takes a lane, makes it
+longer, or counts in memory until that can be done.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from prometheus_client.samples import Exemplar
+
+from metrics.shared.attachment import Attachment
+from metrics.shared.catalog import OVERFLOW, PROVISIONAL, FamilyKey, FamilyRecord, LabelValues
+from metrics.shared.directory import Directory
+from metrics.shared.lanes import Worker
+from metrics.shared.model import Snapshot
+from metrics.shared.reader import OwnMemory, Reader
+from metrics.shared.values import GaugeValue, Value
+
+logger = logging.getLogger("metrics.shared")
+
+EMPTY = memoryview(b"").cast("d")
+
+SeriesKey = tuple[FamilyKey, LabelValues]
+
+DROPPED = "sentinel_series_dropped"
+_DROPPED_HELP = "Label sets that were folded into an overflow series, by family"
+
+
+class Store:
+    """All values of this process, shared through ``directory``.
+
+    ``kind`` says what the process is, asked when it takes a lane; ``max_series`` how
+    many label sets a family may hold; ``strict`` is that of `rundir.ensure_private`.
+    Nothing here raises into a caller that records, whatever happens to the directory.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        kind: Callable[[], str] = str,
+        max_series: Callable[[], int] = lambda: 10_000,
+        strict: bool = False,
+    ) -> None:
+        self.directory = os.fspath(directory)
+        self.cells = EMPTY
+        self._max_series = max_series
+        self._hold = Attachment(self.directory, kind, strict)
+        self.activity = self._hold.activity
+        self._reader = Reader()
+        self._help: dict[FamilyKey, str] = {}
+        self._values: dict[SeriesKey, list[Value]] = {}
+        self._folded: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
+        self._overflow: weakref.WeakSet[Value] = weakref.WeakSet()
+        self._families_folded: set[str] = set()
+        self._next_provisional = PROVISIONAL
+        self._homeless = False
+        self._lock = threading.RLock()
+        self._busy = False
+        self._pending: list[tuple[Value, float, float, bool]] = []
+        os.register_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork_in_parent,
+            after_in_child=self._after_fork_in_child,
+        )
+        atexit.register(self.flush)
+
+    # --- the slow path of a write -----------------------------------------------------
+
+    def slow_add(self, value: Value, amount: float, when: float = 0.0) -> None:
+        """Add to a value whose cell the lane does not cover yet."""
+        self._write(value, amount, when, absolute=False)
+
+    def slow_set(self, value: Value, amount: float, when: float = 0.0) -> None:
+        """Set a value whose cell the lane does not cover yet."""
+        self._write(value, amount, when, absolute=True)
+
+    def slow_get(self, value: Value) -> float:
+        """Return this process's share of a value whose cell the lane does not cover."""
+        return self._hold.get(value._cell)
+
+    def _write(self, value: Value, amount: float, when: float, absolute: bool) -> None:
+        with self._lock:
+            self._pending.append((value, amount, when, absolute))
+            if self._busy:  # in a signal handler or a finaliser, inside one of ours
+                return
+            with self._working():
+                self._get_ready()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Keep off signal handlers and finalisers of this thread, and do their writes after.
+
+        A fault is counted and logged, and goes no further. The lock is held.
+        """
+        self._busy = True
+        try:
+            yield
+        except Exception as e:  # noqa: BLE001 - whatever it is, the request goes on
+            self.cells = EMPTY
+            self._hold.fail(e)
+        finally:
+            while self._pending:
+                value, amount, when, absolute = self._pending.pop(0)
+                self._hold.apply(value._cell, amount, when, absolute)
+            self._busy = False
+
+    def _get_ready(self) -> None:
+        """Bring the fast path back, unless that was tried just now. Raises."""
+        if not self._hold.may_try:
+            return
+        files = self._open()
+        if self._homeless:
+            self._renumber(files)
+        lane = self._hold.claim(files)
+        lane.grow(files.index.catalog.next_cell)
+        self._hold.store_memory(lane)
+        self.cells = lane.cells
+        self._hold.recovered()
+
+    def _open(self) -> Directory:
+        files, is_new = self._hold.open()
+        if is_new and self._values:
+            self.cells = EMPTY
+            self._hold.leave_lost_lane(self._all_cells())
+            self._renumber(files)
+        return files
+
+    def _all_cells(self) -> set[int]:
+        cells = set()
+        for value in [v for values in self._values.values() for v in values]:
+            cells.add(value._cell)
+            if isinstance(value, GaugeValue):
+                cells.add(value._cell + 1)
+        return cells
+
+    def _renumber(self, files: Directory) -> None:
+        """Give every series the cell it has in the index now, and take its values along.
+
+        Raises OSError, StoreError; then all is as it was.
+        """
+        wanted = [(key, value) for key, values in self._values.items() for value in values]
+        wanted += [(key, value) for value, key in list(self._folded.items())]
+        firsts: dict[SeriesKey, int] = {}
+        with files.index.appending() as appender:
+            for series, _value in wanted:
+                if series not in firsts:
+                    family = appender.family(series[0], self._help[series[0]])
+                    firsts[series] = appender.series(family, series[1])
+        moves: dict[int, int] = {}
+        for series, value in wanted:
+            cell = firsts[series] + value.offset
+            for place in range(2 if series[0].type == "gauge" else 1):
+                moves[value._cell + place] = cell + place
+            value._cell = cell
+        self._homeless = False
+        self.cells = EMPTY
+        self._hold.move({old: new for old, new in moves.items() if old != new})
+
+    # --- series -----------------------------------------------------------------------
+
+    def series(self, key: FamilyKey, labelvalues: LabelValues, help_text: str) -> list[Value]:
+        """Return this process's values of a series, one a cell that is written to.
+
+        A label set beyond the family's limit gets those of the overflow series.
+        """
+        with self._lock:
+            if known := self._values.get((key, labelvalues)):
+                return known
+            cell, kept = self._enter(key, labelvalues, help_text)
+            values = self._values.get((key, kept))
+            if values is None:
+                if key.type == "gauge":
+                    values = [GaugeValue(self, cell, 0)]
+                else:
+                    values = [Value(self, cell + place, place) for place in range(key.width)]
+                self._values[key, kept] = values
+        if kept != labelvalues:
+            self._overflow.update(values)
+            self._note_folded(key.name)
+        return values
+
+    def adopt(
+        self,
+        key: FamilyKey,
+        labelvalues: LabelValues,
+        help_text: str,
+        values: Sequence[Value],
+    ) -> None:
+        """Give cells to values that exist already, whose ``offset`` is their place.
+
+        For a histogram, whose buckets are not known before the last is made.
+        """
+        with self._lock:
+            cell, kept = self._enter(key, labelvalues, help_text)
+            for value in values:
+                value._cell = cell + value.offset
+            if kept == labelvalues:
+                self._values.setdefault((key, kept), []).extend(values)
+            else:
+                self._folded.update((value, (key, kept)) for value in values)
+        if kept != labelvalues:
+            self._note_folded(key.name)
+
+    def is_folded(self, value: Value) -> bool:
+        """Whether ``value`` is that of an overflow series."""
+        return value in self._overflow or value in self._folded
+
+    def _enter(
+        self, key: FamilyKey, labelvalues: LabelValues, help_text: str
+    ) -> tuple[int, LabelValues]:
+        """Return a series' first cell, and the label values that it is kept under.
+
+        A series that the index cannot take now gets a number of its own meanwhile.
+        """
+        self._help.setdefault(key, help_text)
+        if not self._busy and self._hold.may_try:
+            with self._working():
+                return self._enter_in_index(key, labelvalues)
+        if known := self._values.get((key, labelvalues)):
+            return known[0]._cell - known[0].offset, labelvalues
+        cell = self._next_provisional
+        self._next_provisional += key.width
+        self._homeless = True
+        return cell, labelvalues
+
+    def _enter_in_index(self, key: FamilyKey, labelvalues: LabelValues) -> tuple[int, LabelValues]:
+        files = self._open()
+        catalog = files.index.catalog
+        if (cell := catalog.find(key, labelvalues)) is not None:
+            return cell, labelvalues
+        overflow = (OVERFLOW,) * len(labelvalues)
+        if self._is_full(files, key) and (cell := catalog.find(key, overflow)) is not None:
+            return cell, overflow
+        with files.index.appending() as appender:  # which reads what others have entered
+            if self._is_full(files, key) and catalog.find(key, labelvalues) is None:
+                labelvalues = overflow
+            cell = appender.series(appender.family(key, self._help[key]), labelvalues)
+        if self._hold.lane is not None and len(self.cells):
+            self._hold.lane.grow(catalog.next_cell)
+            self.cells = self._hold.lane.cells
+        return cell, labelvalues
+
+    def _is_full(self, files: Directory, key: FamilyKey) -> bool:
+        limited = bool(key.labelnames) and key.name != DROPPED
+        return limited and files.index.catalog.is_full(key.name, self._max_series())
+
+    def _note_folded(self, name: str) -> None:
+        if name not in self._families_folded:
+            self._families_folded.add(name)
+            logger.warning(
+                "The metric %s holds %d label sets, the limit that SENTINEL_METRICS_MAX_SERIES"
+                " sets; further ones are counted under %r.",
+                name,
+                self._max_series(),
+                OVERFLOW,
+            )
+        key = FamilyKey(DROPPED, "counter", "", ("family",), ())
+        self.series(key, (name,), _DROPPED_HELP)[0].inc(1)
+
+    def remove(self, name: str, labelnames: Sequence[str], wanted: Mapping[str, str]) -> None:
+        """Take series out of every scrape until somebody writes to them again.
+
+        They are those of the families with this name and these label names whose
+        labels are as ``wanted`` says, whichever process made them.
+        """
+        names = tuple(labelnames)
+        places = {names.index(label): value for label, value in wanted.items()}
+
+        def goes(labelvalues: LabelValues) -> bool:
+            return all(labelvalues[place] == value for place, value in places.items())
+
+        with self._lock:
+            for key, labelvalues in list(self._values):
+                if (key.name, key.labelnames) == (name, names) and goes(labelvalues):
+                    del self._values[key, labelvalues]
+            if self._busy:
+                return
+            with self._working():
+                files = self._open()
+                files.index.refresh()
+                for family in list(files.index.catalog.by_key.values()):
+                    if (family.key.name, family.key.labelnames) == (name, names):
+                        going = [labels for labels in family.series if goes(labels)]
+                        self._reader.forget_series(self.directory, files, family, going)
+
+    # --- exemplars --------------------------------------------------------------------
+
+    def put_exemplar(self, value: Value, exemplar: Exemplar) -> None:
+        """Keep the newest exemplar of a value in this process's lane."""
+        with self._lock:
+            if not self._busy and self._hold.lane is not None:
+                with self._working():
+                    if file := self._hold.open_exemplars():
+                        file.put(value._cell, exemplar)
+
+    def get_exemplar(self, value: Value) -> Exemplar | None:
+        """Return the newest exemplar that this process's lane has."""
+        file = self._hold.exemplars
+        return file.newest.get(value._cell) if file else None
+
+    # --- reading ----------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return what all processes have counted. Never raises.
+
+        Takes no lane. Tries to bring back what has failed before.
+        """
+        with self._lock:
+            self._tend()
+            homeless: dict[FamilyKey, FamilyRecord] = {}
+            for (key, labelvalues), values in self._values.items() if self._homeless else ():
+                if values[0]._cell >= PROVISIONAL:
+                    record = homeless.setdefault(key, FamilyRecord(-1, key, self._help[key]))
+                    record.series[labelvalues] = values[0]._cell - values[0].offset
+            hold = self._hold
+            own = OwnMemory(hold.memory, list(homeless.values()), hold.unsaved_faults)
+            return self._reader.snapshot(self.directory, hold.files, own)
+
+    def workers(self) -> list[Worker]:
+        """Return the processes of all lanes, the dead ones too. Never raises."""
+        with self._lock:
+            self._tend()
+            return self._reader.workers(self.directory, self._hold.files)
+
+    def _tend(self) -> None:
+        if self._busy or not self._hold.may_try:
+            return
+        with self._working():
+            if self._hold.memory or self._homeless:
+                self._get_ready()
+            elif os.path.isdir(self.directory):
+                self._open()
+            self._hold.tend()
+
+    # --- life -------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """Take a lane now rather than at the first write, so that `workers` shows it."""
+        with self._lock:
+            if self._hold.lane is None and not self._busy:
+                with self._working():
+                    self._get_ready()
+
+    def flush(self) -> None:
+        """Try once more to store what is only in memory; called when Python exits."""
+        with self._lock:
+            if self._hold.memory:
+                self._hold.try_at_once()
+                self._tend()
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+
+    def _after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._busy = False
+        self._pending = []
+        self.cells = EMPTY
+        self._hold.after_fork_in_child()
