@@ -174,9 +174,13 @@ class Metrics:
 
         ``METRICS`` gives those of all processes; another instance its own.
         """
-        from prometheus_client import generate_latest
+        # Here and not above: the runner gathers this module's registry.
+        from metrics import exposition, scrape
 
-        return generate_latest(self.registry).decode()
+        if self._is_shared:
+            return scrape.render().text
+        own = exposition.convert(self.registry.collect())
+        return exposition.template(own.families, exposition.TEXT_0_0_4).fill(own.values)
 
 
 METRICS = Metrics(REGISTRY)

@@ -1,0 +1,183 @@
+"""Print the metrics of all live processes, as a scrape would answer them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from metrics import scrape, shared
+from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
+
+FORMATS = {"text": TEXT_0_0_4, "openmetrics": OPENMETRICS_1_0_0}
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {e}") from e
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+class Command(BaseCommand):
+    """Dump what GET /metrics answers, from a process of its own."""
+
+    help = (
+        "Print the metrics of all live processes of this host, as a scrape of /metrics would"
+        " answer them. Exits with 1 and one line on stderr if that cannot be done."
+    )
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "--format",
+            choices=["text", "openmetrics", "json"],
+            default="text",
+            help="text (Prometheus 0.0.4, the default), openmetrics (1.0.0) or json",
+        )
+        parser.add_argument(
+            "--name",
+            type=_regex,
+            metavar="REGEX",
+            help="only families and samples whose name the regular expression finds a match in",
+        )
+        parser.add_argument(
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help="write to FILE instead of stdout: beside it first, then renamed, readable for"
+            " all, as node_exporter's textfile collector wants it",
+        )
+        parser.add_argument(
+            "--watch",
+            type=_seconds,
+            metavar="SECONDS",
+            help="print again every SECONDS until interrupted",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Dump once, or again and again."""
+        if shared.current() is None:
+            self.stderr.write(
+                "SENTINEL_RUN_DIR is None, so every process keeps its metrics to itself:"
+                " these are this command's own."
+            )
+        try:
+            while True:
+                self._dump(options["format"], options["name"], options["output"])
+                if options["watch"] is None:
+                    return
+                time.sleep(options["watch"])
+        except KeyboardInterrupt:
+            return
+
+    def _dump(self, fmt: str, pattern: re.Pattern[str] | None, output: Path | None) -> None:
+        try:
+            text, left_out = self._text(fmt, pattern)
+            if output is not None:
+                write_whole(output, text.encode())
+            else:
+                self._print(text)
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except (OSError, TimeoutError) as e:
+            raise CommandError(f"cannot dump the metrics: {e}") from e
+        for reason in left_out:
+            self.stderr.write(f"left out: {reason}")
+
+    def _text(self, fmt: str, pattern: re.Pattern[str] | None) -> tuple[str, Collection[str]]:
+        if fmt == "json":
+            return as_json(scrape.families(), pattern), ()
+        names = None
+        if pattern is not None:
+            names = [
+                key.name
+                for figures in scrape.families()
+                for key in figures.family.samples
+                if pattern.search(key.name)
+            ]
+        rendered = scrape.render(FORMATS[fmt], names=names)
+        return rendered.text, rendered.left_out
+
+    def _print(self, text: str) -> None:
+        """Write the very bytes of a scrape: no translated line ends, no other encoding."""
+        buffer = getattr(self.stdout, "buffer", None)
+        if buffer is None:
+            self.stdout.write(text, ending="")
+            return
+        buffer.write(text.encode())
+        buffer.flush()
+
+
+def as_json(figures: Collection[scrape.FamilyFigures], pattern: re.Pattern[str] | None) -> str:
+    """Return families as a JSON list; what is not finite is spelled as a string.
+
+    Names are those of the text format, so a counter's ends in ``_total``.
+    """
+    result = []
+    for one in figures:
+        samples = [
+            {
+                "name": key.name,
+                "labels": dict(key.labels),
+                "value": value if math.isfinite(value) else _spell(value),
+            }
+            for key, value in one.samples
+            if pattern is None or pattern.search(key.name)
+        ]
+        family = one.family
+        name = family.name + ("_total" if family.type == "counter" else "")
+        if samples or pattern is None or pattern.search(name):
+            result.append(
+                {"name": name, "type": family.type, "help": family.help, "samples": samples}
+            )
+    return json.dumps(result, indent=2) + "\n"
+
+
+def _spell(value: float) -> str:
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees half of it, with the mode it had, or 0644.
+
+    Raises OSError, and leaves what was there.
+    """
+    mode = 0o644
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.stat().st_mode & 0o777
+    fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, mode)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
