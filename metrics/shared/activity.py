@@ -6,7 +6,7 @@ import threading
 import time
 from itertools import count
 
-from metrics.shared.lanes import IN_PROGRESS, LAST_ACTIVE, OLDEST_BEGAN
+from metrics.shared.lanes import CAPACITY, IN_PROGRESS, LAST_ACTIVE, OLDEST_BEGAN
 
 _NOWHERE = memoryview(bytearray(8 * 16)).cast("d")
 
@@ -18,7 +18,14 @@ class Activity:
         self._lock = threading.Lock()
         self._began: dict[int, float] = {}
         self._tokens = count(1)
+        self._capacity = 0
         self._head = _NOWHERE
+
+    def set_capacity(self, requests: int) -> None:
+        """Tell how many requests this process takes at once; 0 means that it is not known."""
+        with self._lock:
+            self._capacity = requests
+            self._tell(time.time())
 
     def attach(self, head: memoryview[float]) -> None:
         """Write to the header ``head`` of a lane from now on."""
@@ -30,6 +37,7 @@ class Activity:
         """Start from nothing, as a child does after a fork."""
         self._lock = threading.Lock()
         self._began = {}
+        self._capacity = 0
         self._head = _NOWHERE
 
     def begin(self) -> int:
@@ -52,3 +60,4 @@ class Activity:
         head[IN_PROGRESS] = len(began)
         head[OLDEST_BEGAN] = next(iter(began.values()), 0.0)
         head[LAST_ACTIVE] = now
+        head[CAPACITY] = self._capacity

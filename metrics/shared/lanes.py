@@ -19,11 +19,11 @@ from metrics.shared.errors import TooManyLanesError
 
 MAGIC = b"SNTLLAN1"
 HEADER_SIZE = 4096
-HEADER = struct.Struct("<8sQ5d64s")
+HEADER = struct.Struct("<8sQ5d64sd")
 """Magic, the index's generation, then doubles: process id, when the lane was taken
 (unix seconds), requests in progress, when the oldest of them began (0: none), last
-activity; then the process's kind."""
-PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE = 2, 3, 4, 5, 6
+activity; then the process's kind, and how many requests it takes at once (0: not known)."""
+PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY = 2, 3, 4, 5, 6, 15
 """Places in the header, in units of 8 bytes."""
 
 FIRST_CELLS = 1024
@@ -98,7 +98,7 @@ class Lane:
         name = kind.encode("ascii", "replace")[:63]
         now = time.time()
         self._bytes[: HEADER.size] = HEADER.pack(
-            MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name
+            MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name, 0.0
         )
 
     def heal(self, generation: int, kind: str) -> None:
@@ -152,6 +152,8 @@ class Worker:
     in_progress: int
     oldest_began: float
     last_active: float
+    capacity: int
+    """How many requests it takes at once; 0 where that is not known."""
 
 
 def signed(data: bytes, generation: int) -> bool:
@@ -168,7 +170,7 @@ def read_worker(directory: str, number: int, generation: int, alive: bool) -> Wo
         return None
     if len(data) < HEADER.size or not signed(data, generation):
         return None
-    _magic, _generation, pid, taken, in_progress, oldest, last, kind = HEADER.unpack(data)
+    _magic, _generation, pid, taken, in_progress, oldest, last, kind, capacity = HEADER.unpack(data)
     try:
         return Worker(
             number=number,
@@ -179,6 +181,7 @@ def read_worker(directory: str, number: int, generation: int, alive: bool) -> Wo
             in_progress=int(in_progress),
             oldest_began=oldest,
             last_active=last,
+            capacity=int(capacity),
         )
     except (ValueError, OverflowError):
         return None
