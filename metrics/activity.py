@@ -1,0 +1,98 @@
+"""Tells, in this process's lane, which requests are in progress.
+
+From it the health server knows busy from idle, and how long the oldest request runs,
+without asking a worker that has no time to answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from metrics import shared
+
+logger = logging.getLogger(__name__)
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+
+class ActivityMiddleware:
+    """Count a request as in progress from here until it is answered, or fails.
+
+    A streaming response is in progress until it is closed. Place it first, or right
+    after ``health.middleware.HealthMiddleware``. Without a shared store it does nothing.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self._pid = 0
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Pass the request on; in an async stack the result is awaitable."""
+        if self._is_async:
+            return self._call_async(request)
+        end = self._begin()
+        try:
+            response = self.get_response(request)
+            assert isinstance(response, HttpResponseBase)
+            end = _postpone(response, end)
+        finally:
+            end()
+        return response
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        end = self._begin()
+        try:
+            awaitable = self.get_response(request)
+            assert isinstance(awaitable, Awaitable)
+            response = await awaitable
+            end = _postpone(response, end)
+        finally:
+            end()
+        return response
+
+    def _begin(self) -> Callable[[], None]:
+        """Note the beginning, and return what notes the end."""
+        store = shared.current()
+        if store is None:
+            return _nothing
+        try:
+            if self._pid != os.getpid():  # a worker that no hook of gunicorn announced
+                store.claim()
+                self._pid = os.getpid()
+            return partial(_end, store, store.activity.begin())
+        except Exception:
+            logger.exception("this request is not shown as in progress")
+            return _nothing
+
+
+def _end(store: shared.Store, token: int) -> None:
+    try:
+        store.activity.end(token)
+    except Exception:
+        logger.exception("this process's requests in progress are not told right")
+
+
+def _nothing() -> None:
+    """Note nothing."""
+
+
+def _postpone(response: HttpResponseBase, end: Callable[[], None]) -> Callable[[], None]:
+    """Leave the end to the closing of a response that is still to be produced."""
+    if not response.streaming:
+        return end
+    # Where Django itself puts what is to be closed with a response, as files are.
+    response._resource_closers.append(end)  # type: ignore[attr-defined]  # the stubs lack it
+    return _nothing
