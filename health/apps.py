@@ -12,3 +12,7 @@ class HealthConfig(AppConfig):
     label = "sentinel_health"
     verbose_name = "Health"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from health import checks  # noqa: F401

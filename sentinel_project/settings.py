@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "health.middleware.HealthMiddleware",  # first: nothing may come between a probe and its answer
     "metrics.activity.ActivityMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -116,3 +118,26 @@ SENTINEL_RUN_DIR = os.environ.get("SENTINEL_RUN_DIR", "auto") or None
 SENTINEL_METRICS_ENABLED = _flag("SENTINEL_METRICS_ENABLED", True)
 SENTINEL_METRICS_MAX_SERIES = int(os.environ.get("SENTINEL_METRICS_MAX_SERIES", "10000"))
 SENTINEL_DEMO = _flag("SENTINEL_DEMO", False)
+
+# --- Sentinel: health ---------------------------------------------------------------
+
+
+def _backends() -> dict[str, Any]:
+    """Return SENTINEL_BACKENDS as JSON, or the default database alone."""
+    text = os.environ.get("SENTINEL_BACKENDS", "").strip()
+    if not text:
+        return {"default": {"PROBE": "health.probes.DatabaseProbe", "SCOPE": "shared"}}
+    try:
+        value = json.loads(text)
+    except ValueError as e:
+        raise ValueError(f"SENTINEL_BACKENDS must be a JSON object: {e}") from e
+    if not isinstance(value, dict):
+        raise ValueError(f"SENTINEL_BACKENDS must be a JSON object, not {text[:40]!r}")
+    return value
+
+
+SENTINEL_BACKENDS = _backends()
+SENTINEL_READINESS = os.environ.get("SENTINEL_READINESS") or "any"
+SENTINEL_SHARED_FAILURE = os.environ.get("SENTINEL_SHARED_FAILURE") or "not_ready"
+SENTINEL_HEALTH_STORE = os.environ.get("SENTINEL_HEALTH_STORE") or "file"
+SENTINEL_DRAIN_SECONDS = float(os.environ.get("SENTINEL_DRAIN_SECONDS") or 5)

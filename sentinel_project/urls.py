@@ -9,6 +9,7 @@ from django.urls import include, path
 from sentinel_project import gateway
 
 urlpatterns = [
+    path("", include("health.urls")),
     path("admin/", admin.site.urls),
     path("", include("metrics.urls")),
 ]

@@ -10,3 +10,4 @@ STATIC_ROOT = tempfile.gettempdir()
 WHITENOISE_AUTOREFRESH = True  # or it reads the whole temporary directory at each start
 SENTINEL_RUN_DIR = None
 SENTINEL_DEMO = True
+SENTINEL_BACKENDS: dict[str, object] = {}

@@ -1,0 +1,190 @@
+"""The board: what is known of each backend, the same in every process."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from django.core.signals import setting_changed
+
+from health import clock
+from health.announce import announce
+from health.conf import CACHE_PREFIX, FILE, conf
+from health.scrub import scrub
+from health.state import BackendHealth, Document, Event, Observation
+from health.stores import Change, FileStore, MemoryStore, Store
+
+__all__ = ["BOARD", "BackendHealthMap"]
+
+logger = logging.getLogger(__name__)
+
+Announce = Callable[[Mapping[str, BackendHealth], Sequence[Event]], None]
+"""Told of the backends that were checked and of the changes, after they are on the board."""
+
+
+class BackendHealthMap:
+    """What is known of each backend, with ages.
+
+    ``BackendHealthMap()`` keeps all to itself, as tests want it; `BOARD` is the one
+    that the processes of the service share. Every method may be called from any
+    thread, before and after a fork.
+    """
+
+    def __init__(
+        self,
+        store: Store | Callable[[], Store] | None = None,
+        *,
+        announce: Announce | None = None,
+    ) -> None:
+        if store is None:
+            store = MemoryStore()
+        self._store = store if callable(store) else lambda: store
+        self._announce = announce
+
+    def report(
+        self,
+        name: str,
+        healthy: bool,
+        latency: float | None = None,
+        error: str | None = None,
+        *,
+        max_age: float | None = None,
+    ) -> None:
+        """Say what was seen of a backend just now; a gateway may report its own traffic.
+
+        ``latency`` is in seconds; ``error`` is for logs and permitted eyes, and
+        credentials are taken out of it. A backend that nobody probes follows each
+        report, and does not grow stale unless ``max_age`` (seconds) says so; for
+        one that is configured a report is one more check under its RISE and FALL.
+        A board that cannot be written is logged, not raised.
+        """
+        seen = Observation(healthy, latency, None if error is None else scrub(error))
+        try:
+            self.observe({name: seen}, prepare=lambda d: _with_max_age(d, name, max_age))
+        except OSError as e:
+            logger.error("cannot write the health board, %s goes unreported: %s", name, e)
+
+    def observe(
+        self,
+        seen: Mapping[str, Observation],
+        *,
+        prepare: Change | None = None,
+        finish: Change | None = None,
+    ) -> tuple[Event, ...]:
+        """Put one check of each backend on the board, and return the changes.
+
+        ``prepare`` and ``finish`` change the document before and after that, in the
+        same write. Raises OSError when the board cannot be written.
+        """
+        events: tuple[Event, ...] = ()
+
+        def change(document: Document) -> Document:
+            nonlocal events
+            if prepare is not None:
+                document = prepare(document)
+            document, events = document.observe(seen, at=time.time(), clock=clock.now())
+            return document if finish is None else finish(document)
+
+        document = self.update(change)
+        if self._announce is not None:
+            self._announce({name: document.backends[name] for name in seen}, events)
+        return events
+
+    def snapshot(self) -> Mapping[str, BackendHealth]:
+        """Return what is known now, by name; it does not change any more."""
+        return self.document().backends
+
+    def document(self) -> Document:
+        """Return the whole document; microseconds, and it never raises."""
+        return self._store().read()
+
+    def update(self, change: Change) -> Document:
+        """Change the document with no other writer in between. Raises OSError."""
+        return self._store().update(change)
+
+    def forget(self, name: str) -> None:
+        """Take a backend off the board. Raises OSError when that cannot be written."""
+        self.update(
+            lambda document: dataclasses.replace(
+                document,
+                backends=MappingProxyType(
+                    {key: b for key, b in document.backends.items() if key != name}
+                ),
+            )
+        )
+
+    def clear(self) -> None:
+        """Take every backend off the board, as when a service starts anew. Raises OSError."""
+        self.update(
+            lambda document: dataclasses.replace(
+                document, backends=MappingProxyType({}), verdict=None
+            )
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no backend is known."""
+        return not self.snapshot()
+
+    def is_healthy(self, name: str) -> bool:
+        """Whether ``name`` is known to be healthy, and that is not stale."""
+        backend = self.snapshot().get(name)
+        return backend is not None and backend.state(clock.now()) == "healthy"
+
+    def any_healthy(self) -> bool:
+        """Whether at least one backend is healthy."""
+        return any(self.is_healthy(name) for name in self)
+
+    def all_healthy(self) -> bool:
+        """Whether every backend is healthy; True for none."""
+        return all(self.is_healthy(name) for name in self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.snapshot())
+
+    def __len__(self) -> int:
+        return len(self.snapshot())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.snapshot()
+
+    def __getitem__(self, name: str) -> BackendHealth:
+        return self.snapshot()[name]
+
+
+def _with_max_age(document: Document, name: str, max_age: float | None) -> Document:
+    before = document.backends.get(name) or BackendHealth(name)
+    if before.probed or before.max_age == max_age:
+        return document
+    after = dataclasses.replace(before, max_age=max_age)
+    return dataclasses.replace(
+        document, backends=MappingProxyType({**document.backends, name: after})
+    )
+
+
+@functools.cache
+def _configured_store() -> Store:
+    """Return the store that the settings name."""
+    if conf.health_store != FILE:
+        from health.cachestore import CacheStore
+
+        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX))
+    if conf.run_dir is None:
+        return MemoryStore()
+    return FileStore(conf.run_dir, strict=conf.run_dir_is_auto)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting in {"SENTINEL_RUN_DIR", "SENTINEL_HEALTH_STORE", "CACHES"}:
+        _configured_store.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+
+BOARD = BackendHealthMap(_configured_store, announce=announce)
+"""The board of the service: in the run directory, or in a cache."""

@@ -1,0 +1,145 @@
+"""The settings of the health app: the only place that reads them.
+
+Each is read on access, so that ``override_settings`` works, and each has a system
+check in ``health.checks``. What costs more than a look-up is kept until a setting
+changes in a test.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from health import config, policy
+from health.config import BackendConfig
+from metrics.conf import conf as metrics_conf
+
+FILE = "file"
+CACHE_PREFIX = "cache:"
+SHARED_FAILURES = (policy.NOT_READY, policy.DEGRADED)
+
+
+class Conf:
+    """One property a setting; the default stands beside its name."""
+
+    @property
+    def run_dir(self) -> Path | None:
+        """Directory shared by the processes of one service on one host, or None."""
+        return _run_dir()
+
+    @property
+    def run_dir_is_auto(self) -> bool:
+        """Whether the run directory's name is one that others can guess."""
+        return metrics_conf.run_dir_is_auto
+
+    @property
+    def backends(self) -> Mapping[str, BackendConfig]:
+        """What is probed, and how (``SENTINEL_BACKENDS``); see `health.config`."""
+        return _backends()
+
+    @property
+    def readiness_name(self) -> str:
+        """``SENTINEL_READINESS``: ``any``, ``all``, ``critical`` or a dotted path."""
+        value: Any = getattr(settings, "SENTINEL_READINESS", "any")
+        if isinstance(value, str) and (value in policy.POLICIES or "." in value):
+            return value
+        raise ImproperlyConfigured(
+            f"SENTINEL_READINESS must be one of {', '.join(policy.POLICIES)}"
+            f" or a dotted path, not {value!r}"
+        )
+
+    @property
+    def readiness(self) -> policy.Policy:
+        """The policy that ``SENTINEL_READINESS`` names."""
+        return _policy(self.readiness_name)
+
+    @property
+    def shared_failure(self) -> str:
+        """What it means when only shared backends fail: ``not_ready`` or ``degraded``.
+
+        ``SENTINEL_SHARED_FAILURE``. With ``degraded`` the service stays ready and says
+        so: a database that every host uses must not take every host out at once.
+        """
+        value: Any = getattr(settings, "SENTINEL_SHARED_FAILURE", policy.NOT_READY)
+        if value in SHARED_FAILURES:
+            return str(value)
+        raise ImproperlyConfigured(
+            f"SENTINEL_SHARED_FAILURE must be one of {', '.join(SHARED_FAILURES)}, not {value!r}"
+        )
+
+    @property
+    def health_store(self) -> str:
+        """``SENTINEL_HEALTH_STORE``: ``file``, or ``cache:ALIAS`` for a Django cache."""
+        value: Any = getattr(settings, "SENTINEL_HEALTH_STORE", FILE)
+        if value == FILE:
+            return FILE
+        if isinstance(value, str) and value.startswith(CACHE_PREFIX):
+            alias = value.removeprefix(CACHE_PREFIX)
+            if alias in settings.CACHES:
+                return value
+            raise ImproperlyConfigured(
+                f"SENTINEL_HEALTH_STORE names the cache {alias!r}, which CACHES has not;"
+                f" it has {', '.join(settings.CACHES)}"
+            )
+        raise ImproperlyConfigured(
+            f'SENTINEL_HEALTH_STORE must be "file" or "cache:ALIAS", not {value!r}'
+        )
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long readiness is 503 before a stop closes the sockets.
+
+        ``SENTINEL_DRAIN_SECONDS``, 0 or more.
+        """
+        value: Any = getattr(settings, "SENTINEL_DRAIN_SECONDS", 5)
+        if (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and 0 <= value < float("inf")
+        ):
+            return float(value)
+        raise ImproperlyConfigured(
+            f"SENTINEL_DRAIN_SECONDS must be a number of seconds, 0 or more, not {value!r}"
+        )
+
+
+@functools.cache
+def _run_dir() -> Path | None:
+    return metrics_conf.run_dir
+
+
+@functools.cache
+def _backends() -> Mapping[str, BackendConfig]:
+    return config.parse(getattr(settings, config.SETTING, {}))
+
+
+@functools.cache
+def _policy(name: str) -> policy.Policy:
+    if name in policy.POLICIES:
+        return policy.POLICIES[name]
+    try:
+        found = import_string(name)
+    except ImportError as e:
+        raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e}") from e
+    if not callable(found):
+        raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which cannot be called")
+    checked: policy.Policy = found
+    return checked
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting.startswith("SENTINEL_"):
+        for cached in (_run_dir, _backends, _policy):
+            cached.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+conf = Conf()

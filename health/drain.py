@@ -1,0 +1,47 @@
+"""The mark that says: this host is about to stop, send it no more.
+
+A file in the run directory, so that every process sees it at once, for one ``stat``.
+Without a run directory it is a flag of this process alone.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from health.conf import conf
+from metrics.rundir import ensure_private
+
+FILE_NAME = "draining"
+
+_here = False
+
+
+def mark() -> None:
+    """Make readiness 503 with reason ``draining`` on this host. Raises OSError."""
+    global _here
+    run_dir = conf.run_dir
+    if run_dir is None:
+        _here = True
+        return
+    ensure_private(run_dir, strict=conf.run_dir_is_auto)
+    (run_dir / FILE_NAME).touch(mode=0o600)
+
+
+def unmark() -> None:
+    """End what `mark` began; also called when a service starts anew. Raises OSError."""
+    global _here
+    _here = False
+    if (run_dir := conf.run_dir) is not None:
+        (run_dir / FILE_NAME).unlink(missing_ok=True)
+
+
+def is_draining() -> bool:
+    """Whether this host is marked."""
+    run_dir = conf.run_dir
+    return _here if run_dir is None else is_marked(run_dir)
+
+
+def is_marked(run_dir: Path) -> bool:
+    """Whether the host of ``run_dir`` is marked, for those who know the directory."""
+    return os.path.exists(f"{run_dir}/{FILE_NAME}")

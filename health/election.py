@@ -1,0 +1,66 @@
+"""Which one process probes: a lock that is freed when its holder dies."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from health.conf import CACHE_PREFIX, FILE, conf
+from health.locks import FileLock
+from health.stores import FileStore
+
+
+class Election(Protocol):
+    """Decides who probes for a board."""
+
+    def win(self) -> bool:
+        """Become the prober, or go on being it; whether this process is it now.
+
+        Never blocks for long; raises Exception when it cannot be told.
+        """
+        ...
+
+    def resign(self) -> None:
+        """Let another be the prober, if this process is it."""
+        ...
+
+
+class AloneElection:
+    """For a board that nobody else sees."""
+
+    def win(self) -> bool:
+        """Return True."""
+        return True
+
+    def resign(self) -> None:
+        """Do nothing."""
+
+
+class FileElection:
+    """One prober a host: a ``flock`` beside the board, which the kernel frees."""
+
+    def __init__(self, store: FileStore) -> None:
+        self._store = store
+        self._lock = FileLock(store.directory / "prober.lock")
+
+    def win(self) -> bool:
+        """Take the lock, or keep it while its file is still the one that others see."""
+        if self._lock.is_current:
+            return True
+        self._lock.release()  # the directory was removed under us: others lock another file
+        self._store.prepare()
+        return self._lock.try_acquire()
+
+    def resign(self) -> None:
+        """Free the lock."""
+        self._lock.release()
+
+
+def configured() -> Election:
+    """Return the election that belongs to the store of the settings."""
+    if conf.health_store != FILE:
+        from health.cachestore import CacheElection
+
+        return CacheElection(conf.health_store.removeprefix(CACHE_PREFIX))
+    if conf.run_dir is None:
+        return AloneElection()
+    return FileElection(FileStore(conf.run_dir, strict=conf.run_dir_is_auto))

@@ -1,0 +1,46 @@
+"""What a probe is, and how one is made from the settings."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+class ProbeError(Exception):
+    """A backend did not do what it should; the message says what, without secrets."""
+
+
+@dataclass
+class Probe(abc.ABC):
+    """Checks one backend. Its dataclass fields are its options; secrets are ``repr=False``.
+
+    One object serves one backend for the life of the process. It is called from
+    one thread at a time, except that a call which did not come back in time goes on
+    while the next one is made.
+    """
+
+    @abc.abstractmethod
+    def check(self, timeout: float) -> None:
+        """Return if the backend is well within ``timeout`` seconds; raise any Exception if not."""
+
+    def close(self) -> None:  # noqa: B027 - most probes keep nothing
+        """Let go of what is kept between checks."""
+
+    def secrets(self) -> Iterator[str]:
+        """Yield the values that no text may show: those of fields without ``repr``."""
+        for f in dataclasses.fields(self):
+            if not f.repr:
+                yield from _strings(getattr(self, f.name))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _strings(item)

@@ -1,0 +1,103 @@
+"""Probes of a Django database: that it answers, and that its schema is the code's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
+from django.db.utils import DatabaseError, InterfaceError
+
+from health.probes.base import Probe, ProbeError
+
+
+@contextmanager
+def fresh_connection(alias: str) -> Iterator[BaseDatabaseWrapper]:
+    """Open a connection of one's own to ``alias``, and close it whatever happens."""
+    connection = connections.create_connection(alias)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@dataclass
+class DatabaseProbe(Probe):
+    """``SELECT 1`` on the database ``alias``.
+
+    By default each check opens a connection of its own and closes it, which proves
+    that new ones can be had. With ``persistent`` one is kept, apart from those of
+    requests; when it has gone stale it is opened again once, and only a second
+    failure is the database's.
+    """
+
+    alias: str = "default"
+    persistent: bool = False
+    _idle: list[BaseDatabaseWrapper] = field(default_factory=list, init=False, repr=False)
+    _lock: threading.Lock = field(
+        default_factory=threading.Lock, init=False, repr=False, compare=False
+    )
+
+    def check(self, timeout: float) -> None:
+        """Ask the database for a one."""
+        if not self.persistent:
+            with fresh_connection(self.alias) as connection:
+                _select_one(connection)
+            return
+        with self._lock:
+            kept = self._idle.pop() if self._idle else None
+        if kept is not None:
+            try:
+                _select_one(kept)
+            except (DatabaseError, InterfaceError, OSError):
+                kept.close()
+                kept = None
+        if kept is None:
+            kept = connections.create_connection(self.alias)
+            kept.inc_thread_sharing()
+            try:
+                _select_one(kept)
+            except BaseException:
+                kept.close()
+                raise
+        with self._lock:
+            if not self._idle:
+                self._idle.append(kept)
+                return
+        kept.close()  # a check that had hung came back after the next one
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+def _select_one(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        row = cursor.fetchone()
+    if row is None or row[0] != 1:
+        raise ProbeError(f"SELECT 1 gave {row!r}")
+
+
+@dataclass
+class MigrationsProbe(Probe):
+    """That every migration of the code is applied to the database ``alias``."""
+
+    alias: str = "default"
+
+    def check(self, timeout: float) -> None:
+        """Compare the code's migrations with the database's table of them."""
+        with fresh_connection(self.alias) as connection:
+            executor = MigrationExecutor(connection)
+            plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            missing = ", ".join(f"{m.app_label}.{m.name}" for m, _ in plan[:3])
+            more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""
+            raise ProbeError(f"not applied: {missing}{more}")

@@ -1,0 +1,109 @@
+"""The one way to ask for readiness: views, commands and pages call this.
+
+It reads the board and the drain mark: microseconds, and nothing is sent to a backend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Collection
+from types import MappingProxyType
+
+from health import clock
+from health.board import BOARD
+from health.conf import conf
+from health.drain import is_draining
+from health.metrics import FAULTS
+from health.policy import NOT_READY, Verdict, judge
+from health.state import BackendHealth, Document
+
+logger = logging.getLogger(__name__)
+
+_last: tuple[Document, tuple[object, ...], Verdict] | None = None
+"""The last verdict on the whole board, with what it was made from."""
+
+
+def current() -> Verdict:
+    """Return whether this service is ready, all backends considered.
+
+    While the board does not change and nothing on it grows stale, the same object.
+    """
+    global _last
+    document = BOARD.document()
+    settings = (is_draining(), conf.readiness_name, conf.shared_failure, conf.backends)
+    now = clock.now()
+    if _last is not None:
+        seen, before, verdict = _last
+        if seen is document and before == settings and verdict.clock <= now <= verdict.valid_until:
+            return verdict
+    verdict = _judge(document, now, draining=is_draining())
+    _last = (document, settings, verdict)
+    return verdict
+
+
+def assess(*, exclude: Collection[str] = (), tags: Collection[str] = ()) -> Verdict:
+    """Return the verdict without the backends in ``exclude``, or on those with ``tags`` only."""
+    if not exclude and not tags:
+        return current()
+    return _judge(BOARD.document(), clock.now(), draining=is_draining(), exclude=exclude, tags=tags)
+
+
+def settle(document: Document) -> Document:
+    """Write into ``document`` what those need who cannot read the settings.
+
+    The names of the settings, and the verdict on what the document holds.
+    """
+    verdict = _judge(document, clock.now(), draining=False)
+    return dataclasses.replace(
+        document,
+        policy=conf.readiness_name,
+        shared_failure=conf.shared_failure,
+        verdict=(verdict.status, verdict.reason),
+    )
+
+
+def has_started() -> bool:
+    """Whether every configured backend was checked at least once, whatever came of it."""
+    known = BOARD.snapshot()
+    return all(name in known and known[name].checked is not None for name in conf.backends)
+
+
+def _judge(
+    document: Document,
+    now: float,
+    *,
+    draining: bool,
+    exclude: Collection[str] = (),
+    tags: Collection[str] = (),
+) -> Verdict:
+    ask = functools.partial(
+        judge,
+        with_configured(document),
+        clock=now,
+        shared_failure=conf.shared_failure,
+        draining=draining,
+        exclude=exclude,
+        tags=tags,
+    )
+    try:
+        return ask(policy=conf.readiness)
+    except Exception:
+        FAULTS.labels("policy").inc()
+        logger.exception("the readiness policy %s failed, so not ready", conf.readiness_name)
+        return dataclasses.replace(ask(policy=lambda _: False), status=NOT_READY, reason=None)
+
+
+def with_configured(document: Document) -> Document:
+    """Add the configured backends that nobody has checked yet: known, but not healthy."""
+    missing = {
+        name: BackendHealth(name, tags=c.tags, scope=c.scope, max_age=c.max_age, probed=True)
+        for name, c in conf.backends.items()
+        if name not in document.backends
+    }
+    if not missing:
+        return document
+    return dataclasses.replace(
+        document, backends=MappingProxyType({**document.backends, **missing})
+    )

@@ -1,0 +1,238 @@
+"""What is known of backends, and how one observation changes it.
+
+Only the standard library is imported here, so that ``sentinel-health`` starts quickly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+LOCAL = "local"
+SHARED = "shared"
+SCOPES = (LOCAL, SHARED)
+"""Whether a backend belongs to this host alone, or whether every host uses the same one."""
+
+MAX_EVENTS = 200
+"""How many changes a document remembers for those who have not recorded them yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one check of a backend showed; ``latency`` is in seconds."""
+
+    healthy: bool
+    latency: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendHealth:
+    """What is known of one backend.
+
+    ``healthy`` is None until enough is known. ``last_check`` and ``since`` are Unix
+    seconds, for people; ``checked`` is the last check on `health.clock`, from which
+    ages are computed. ``max_age`` is how old a check may be, in seconds, before
+    the state is stale (None: for ever). ``rise`` and ``fall`` are how many checks
+    in a row it takes to become healthy or unhealthy. ``probed`` tells a configured
+    backend from one that is only reported.
+    """
+
+    name: str
+    healthy: bool | None = None
+    last_check: float | None = None
+    checked: float | None = None
+    consecutive_failures: int = 0
+    consecutive_successes: int = 0
+    latency: float | None = None
+    since: float | None = None
+    error: str | None = field(default=None, repr=False)
+    max_age: float | None = None
+    rise: int = 1
+    fall: int = 1
+    tags: tuple[str, ...] = ()
+    scope: str = LOCAL
+    probed: bool = False
+
+    def age(self, clock: float) -> float | None:
+        """Return the seconds since the last check, or None when there was none."""
+        return None if self.checked is None else max(0.0, clock - self.checked)
+
+    def is_stale(self, clock: float) -> bool:
+        """Whether the last check is older than it may be (False when there was none)."""
+        return (
+            self.max_age is not None
+            and self.checked is not None
+            and clock - self.checked > self.max_age
+        )
+
+    def state(self, clock: float) -> str:
+        """Return ``healthy``, ``unhealthy``, ``stale`` or ``unknown``."""
+        if self.healthy is None:
+            return "unknown"
+        if self.is_stale(clock):
+            return "stale"
+        return "healthy" if self.healthy else "unhealthy"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the last checks speak against the state, but not yet often enough."""
+        if self.healthy is None:
+            return self.checked is not None
+        return self.consecutive_failures > 0 if self.healthy else self.consecutive_successes > 0
+
+    def observe(self, seen: Observation, *, at: float, clock: float) -> BackendHealth:
+        """Return what is known after one more check, made ``at`` (Unix seconds).
+
+        The first failure of a backend of which nothing was known makes it
+        unhealthy; it takes ``rise`` successes to make it healthy.
+        """
+        failures = 0 if seen.healthy else self.consecutive_failures + 1
+        successes = self.consecutive_successes + 1 if seen.healthy else 0
+        healthy = self.healthy
+        if seen.healthy and successes >= self.rise:
+            healthy = True
+        elif not seen.healthy and (healthy is None or failures >= self.fall):
+            healthy = False
+        return dataclasses.replace(
+            self,
+            healthy=healthy,
+            last_check=at,
+            checked=clock,
+            consecutive_failures=failures,
+            consecutive_successes=successes,
+            latency=seen.latency,
+            since=self.since if healthy is self.healthy else at,
+            error=seen.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of a backend's state; ``was`` is None when it was not known."""
+
+    sequence: int
+    backend: str
+    was: bool | None
+    to: bool
+    at: float
+    error: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything that the processes share: the backends, and what judges them.
+
+    ``written`` is on the writer's `health.clock`, ``written_at`` in Unix seconds.
+    ``policy`` and ``shared_failure`` are the settings of those names; ``verdict`` is
+    the status and reason that they last led to, for those who cannot call the policy.
+    ``recorded`` is the sequence number of the last event that was stored and sent.
+    ``damaged`` marks a document that could not be read.
+    """
+
+    backends: Mapping[str, BackendHealth] = field(default_factory=lambda: MappingProxyType({}))
+    policy: str = "any"
+    shared_failure: str = "not_ready"
+    verdict: tuple[str, str | None] | None = None
+    events: tuple[Event, ...] = ()
+    sequence: int = 0
+    recorded: int = 0
+    boot: str = ""
+    written: float = 0.0
+    written_at: float = 0.0
+    damaged: bool = False
+
+    def observe(
+        self, seen: Mapping[str, Observation], *, at: float, clock: float
+    ) -> tuple[Document, tuple[Event, ...]]:
+        """Return the document after these checks, and the changes that they made."""
+        backends = dict(self.backends)
+        events: list[Event] = []
+        for name, observation in seen.items():
+            before = backends.get(name) or BackendHealth(name)
+            after = backends[name] = before.observe(observation, at=at, clock=clock)
+            if after.healthy is not None and after.healthy is not before.healthy:
+                sequence = self.sequence + len(events) + 1
+                events.append(
+                    Event(sequence, name, before.healthy, after.healthy, at, observation.error)
+                )
+        changed = dataclasses.replace(
+            self,
+            backends=MappingProxyType(backends),
+            events=(*self.events, *events)[-MAX_EVENTS:],
+            sequence=self.sequence + len(events),
+        )
+        return changed, tuple(events)
+
+    def shifted(self, offset: float) -> Document:
+        """Return the document with its times on a clock that is ``offset`` seconds ahead."""
+        backends = {
+            name: b if b.checked is None else dataclasses.replace(b, checked=b.checked + offset)
+            for name, b in self.backends.items()
+        }
+        return dataclasses.replace(
+            self, backends=MappingProxyType(backends), written=self.written + offset
+        )
+
+    def forgetting_states(self) -> Document:
+        """Return the document with its backends known by name only."""
+        backends = {
+            name: dataclasses.replace(
+                b,
+                healthy=None,
+                checked=None,
+                last_check=None,
+                since=None,
+                consecutive_failures=0,
+                consecutive_successes=0,
+            )
+            for name, b in self.backends.items()
+        }
+        return dataclasses.replace(self, backends=MappingProxyType(backends))
+
+
+_BACKEND_FIELDS = tuple(f.name for f in dataclasses.fields(BackendHealth))
+_EVENT_FIELDS = tuple(f.name for f in dataclasses.fields(Event))
+_PLAIN_FIELDS = tuple(
+    f.name for f in dataclasses.fields(Document) if f.name not in {"backends", "events", "damaged"}
+)
+
+
+def dump(document: Document) -> bytes:
+    """Return ``document`` as JSON."""
+    data: dict[str, Any] = {name: getattr(document, name) for name in _PLAIN_FIELDS}
+    data["backends"] = [
+        {name: getattr(b, name) for name in _BACKEND_FIELDS} for b in document.backends.values()
+    ]
+    data["events"] = [{name: getattr(e, name) for name in _EVENT_FIELDS} for e in document.events]
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def load(content: bytes) -> Document:
+    """Parse what `dump` wrote; keys of a later version are passed over.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        data = json.loads(content)
+        backends = {item["name"]: _backend(item) for item in data["backends"]}
+        events = tuple(
+            Event(**{name: item[name] for name in _EVENT_FIELDS}) for item in data["events"]
+        )
+        plain = {name: data[name] for name in _PLAIN_FIELDS if name in data}
+        if plain.get("verdict") is not None:
+            status, reason = plain["verdict"]
+            plain["verdict"] = (status, reason)
+        return Document(backends=MappingProxyType(backends), events=events, **plain)
+    except (KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise ValueError(f"not a health document: {e!r}") from e
+
+
+def _backend(item: Mapping[str, Any]) -> BackendHealth:
+    known = {name: item[name] for name in _BACKEND_FIELDS if name in item}
+    known["tags"] = tuple(known.get("tags", ()))
+    return BackendHealth(**known)

@@ -1,0 +1,200 @@
+"""Where a document lives: in this process, or in a file that all processes read.
+
+Only the standard library is imported here, so that ``sentinel-health`` starts quickly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from health import clock
+from health.locks import FileLock
+from health.state import Document, dump, load
+from metrics.rundir import ensure_private
+
+Change = Callable[[Document], Document]
+
+
+class Store(Protocol):
+    """Holds one document for a number of readers and writers."""
+
+    def read(self) -> Document:
+        """Return the document as it is now, empty when nobody has written yet.
+
+        Quick (microseconds), and it never raises: a document that cannot be read is
+        marked as damaged.
+        """
+        ...
+
+    def update(self, change: Change) -> Document:
+        """Replace the document by what ``change`` makes of it, and return that.
+
+        No other writer comes between. Raises OSError when it cannot be written.
+        """
+        ...
+
+
+def stamped(document: Document) -> Document:
+    """Return ``document`` with the time of writing, here and now."""
+    return dataclasses.replace(
+        document,
+        boot=clock.boot_id(),
+        written=clock.now(),
+        written_at=time.time(),
+        damaged=False,
+    )
+
+
+_memory_lock = threading.RLock()
+os.register_at_fork(
+    before=_memory_lock.acquire,
+    after_in_parent=_memory_lock.release,
+    after_in_child=_memory_lock.release,
+)
+
+
+class MemoryStore:
+    """A document of this process alone."""
+
+    def __init__(self) -> None:
+        self._document = Document()
+
+    def read(self) -> Document:
+        """Return the document."""
+        return self._document
+
+    def update(self, change: Change) -> Document:
+        """Replace the document."""
+        with _memory_lock:
+            self._document = stamped(change(self._document))
+            return self._document
+
+
+MAGIC = b"sentinel-board-1 "
+MAX_BYTES = 16 * 1024 * 1024
+_DAMAGED = Document(damaged=True)
+_EMPTY = Document()
+
+
+def seal(document: Document) -> bytes:
+    """Return ``document`` as JSON below a line with its checksum."""
+    content = dump(document)
+    return b"%s%08x\n%s" % (MAGIC, zlib.crc32(content), content)
+
+
+def unseal(sealed: bytes) -> Document:
+    """Parse what `seal` wrote. Raises ValueError when a single byte of it differs."""
+    head, _, content = sealed.partition(b"\n")
+    if head != b"%s%08x" % (MAGIC, zlib.crc32(content)):
+        raise ValueError("the checksum does not fit")
+    return load(content)
+
+
+class FileStore:
+    """A document in ``run_dir/health/board``, rewritten beside and renamed.
+
+    Readers never see half a document and need one ``stat`` to know that theirs is the
+    current one. A damaged file reads as a damaged document, and the next write mends it.
+    ``strict`` is `metrics.rundir.ensure_private`'s.
+    """
+
+    def __init__(self, run_dir: Path, *, strict: bool = True) -> None:
+        self.run_dir = run_dir
+        self.directory = run_dir / "health"
+        self.path = str(self.directory / "board")
+        self._strict = strict
+        self._lock_path = self.directory / "board.lock"
+        self._cached: tuple[tuple[int, int, int] | None, Document] = (None, _EMPTY)
+        self._last_good = _EMPTY
+
+    def read(self) -> Document:
+        """Return the document; one system call while nobody has written since."""
+        try:
+            info = os.stat(self.path)
+        except FileNotFoundError:
+            return _EMPTY
+        except OSError:
+            return _DAMAGED
+        key, document = self._cached
+        if key == (info.st_mtime_ns, info.st_ino, info.st_size):
+            return document
+        return self._load()
+
+    def update(self, change: Change) -> Document:
+        """Replace the document under a lock between all processes. Raises OSError."""
+        directory = self.prepare()
+        with FileLock(self._lock_path):
+            self._give_to_owner(str(self._lock_path))
+            current = self.read()
+            base = self._last_good if current.damaged else current
+            document = stamped(change(base))
+            self._write(seal(document), directory)
+        return document
+
+    def prepare(self) -> Path:
+        """Create the directory if need be, refuse one that is not ours, and return it.
+
+        Raises OSError, whose message says what to mend.
+        """
+        ensure_private(self.run_dir, strict=self._strict)
+        if not self.directory.is_dir():
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+            self._give_to_owner(str(self.directory))
+        return self.directory
+
+    def _load(self) -> Document:
+        try:
+            with open(self.path, "rb") as file:
+                info = os.fstat(file.fileno())
+                content = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            return _EMPTY
+        except OSError:
+            return _DAMAGED
+        try:
+            if info.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+                raise ValueError("the file belongs to another user")
+            document = unseal(content)
+        except ValueError:
+            document = _DAMAGED
+        else:
+            if document.boot != clock.boot_id():  # its times are on a clock that is gone
+                document = document.forgetting_states()
+            self._last_good = document
+        self._cached = ((info.st_mtime_ns, info.st_ino, info.st_size), document)
+        return document
+
+    def _write(self, content: bytes, directory: Path) -> None:
+        beside = str(directory / "board.new")  # ours alone while we hold the lock
+        try:
+            with open(beside, "wb", opener=_private) as file:
+                file.write(content)
+            self._give_to_owner(beside)
+            # The kernel's own time stamps may be the same for two files in a row.
+            stamp = time.time_ns()
+            key, _ = self._cached
+            if key is not None and stamp <= key[0]:
+                stamp = key[0] + 1
+            os.utime(beside, ns=(stamp, stamp))
+            os.replace(beside, self.path)
+        except BaseException:
+            if os.path.exists(beside):
+                os.unlink(beside)
+            raise
+
+    def _give_to_owner(self, path: str) -> None:
+        """Let the user read it whom root's server hands its workers to."""
+        if os.geteuid() == 0:
+            owner = os.stat(self.run_dir)
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

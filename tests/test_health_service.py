@@ -1,0 +1,41 @@
+"""The health endpoints of the sample project over real gunicorn processes."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.harness import Server, get, gunicorn, wait_until
+
+
+def prober_pid(server: Server) -> int:
+    """Return the process that took the prober's lock last, by its own log line."""
+    lines = [line for line in server.output.splitlines() if "probing 1 backend(s)" in line]
+    return int(lines[-1].rsplit(" ", 1)[1]) if lines else 0
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_a_fresh_start_becomes_ready(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """The default database is probed for real, by one of the workers and never the arbiter."""
+    with gunicorn(tmp_path, workers=3, options=options) as server:
+        assert get(server.port, "/health").text == '{"status": "ok"}'
+        wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        assert get(server.port, "/ready").text == '{"status": "ready"}'
+        assert server.output.count("probing 1 backend(s)") == 1
+        assert psutil.Process(prober_pid(server)).ppid() == server.pid
+
+
+def test_another_worker_takes_over_from_a_killed_prober(tmp_path: Path) -> None:
+    """SIGKILL of the process that probes is made good by another, with the state kept."""
+    with gunicorn(tmp_path, workers=3) as server:
+        wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        for _ in range(60):  # every worker is asked, so that each stands by
+            get(server.port, "/ready")
+        first = prober_pid(server)
+        psutil.Process(first).send_signal(signal.SIGKILL)
+        wait_until(lambda: prober_pid(server) != first, "a successor")
+        assert get(server.port, "/ready").status == 200
+        assert server.output.count("backend default is") == 1
