@@ -56,7 +56,7 @@ class Lane:
         self.number = number
         self.path = path
         self._fd = fd
-        self.cells = memoryview(b"").cast("d")
+        self.cells = memoryview(bytearray()).cast("d")
         self.head = self.cells
 
     @classmethod
@@ -134,7 +134,7 @@ class Lane:
         The lock belongs to the open file, which the parent has open too; the map has
         to go with the descriptor, because it keeps the file open as well.
         """
-        empty = memoryview(b"")
+        empty = memoryview(bytearray())
         self.cells = self.head = empty.cast("d")
         self._bytes = empty
         os.close(self._fd)

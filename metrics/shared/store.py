@@ -28,7 +28,7 @@ from metrics.shared.values import GaugeValue, Value
 
 logger = logging.getLogger("metrics.shared")
 
-EMPTY = memoryview(b"").cast("d")
+EMPTY = memoryview(bytearray()).cast("d")
 
 SeriesKey = tuple[FamilyKey, LabelValues]
 
