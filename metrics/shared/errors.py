@@ -23,6 +23,12 @@ class TooManyLanesError(StoreError):
     reason = "too_many_lanes"
 
 
+class TooManySeriesError(StoreError):
+    """More cells than a lane may have."""
+
+    reason = "too_many_series"
+
+
 class RecordTooLargeError(StoreError):
     """A label set that is too long for the index."""
 
@@ -41,6 +47,7 @@ REASONS = (
     StoreError.reason,
     RecordTooLargeError.reason,
     TooManyLanesError.reason,
+    TooManySeriesError.reason,
 )
 """Every word that `reason_of` can give, in order."""
 

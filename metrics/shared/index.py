@@ -8,19 +8,21 @@ are described in docs/shared-store.md.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from metrics.shared import locks
 from metrics.shared.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
-from metrics.shared.errors import LockTimeoutError, RecordTooLargeError
+from metrics.shared.errors import LockTimeoutError, RecordTooLargeError, TooManySeriesError
+from metrics.shared.quiet import collector_paused
 
 MAGIC = b"SNTLIDX1"
 HEADER = struct.Struct("<8sQdI")  # magic, generation, created, checksum
@@ -35,7 +37,14 @@ FAMILY, SERIES, REMOVED = 1, 2, 3
 
 
 def _checksum(kind: int, cell: int, payload: bytes) -> int:
-    return zlib.crc32(payload, zlib.crc32(b"%d %d" % (kind, cell)))
+    return zlib.crc32(payload, cell << 8 | kind)  # both as where the sum starts from
+
+
+def _to_json(fields: Sequence[Any]) -> bytes:
+    return _encoder.encode(fields).encode()
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 def pack_record(kind: int, cell: int, payload: bytes) -> bytes:
@@ -95,6 +104,8 @@ class Index:
                 with self._locked():
                     if locks.same_file(self._fd, path):
                         self.generation = self._read_or_write_header()
+                        here = os.fstat(self._fd)
+                        self._identity = here.st_dev, here.st_ino
                         break
             except BaseException:
                 self.close()
@@ -158,22 +169,56 @@ class Index:
     def _parse(self, data: bytes) -> int:
         """Enter all whole records of ``data``; return how many bytes are left over."""
         at, end = 0, len(data)
+        found: list[tuple[int, int, int]] = []
+        payloads: list[bytes] = []
         while at < end:
-            length = self._parse_record(data, at)
-            if length:
-                at += length
+            record = self._record_at(data, at)
+            if record is not None:
+                kind, cell, payload = record
+                found.append((self._position + at, kind, cell))
+                payloads.append(payload)
+                at += RECORD.size + len(payload)
                 continue
-            found = self._next_record(data, at + 1)
-            if found is None:
+            behind = self._next_record(data, at + 1)
+            if behind is None:
                 break
             # Damage with good records behind it. What it held cannot be known, but a
             # record is never shorter than the number of its cells.
-            self.damaged_bytes += found - at
-            self.catalog.next_cell += found - at
-            self.catalog.version += 1
-            at = found
+            self._enter(found, payloads)
+            found, payloads = [], []
+            self._lost(behind - at)
+            at = behind
+        if found:
+            self._enter(found, payloads)
         self._position += at
         return end - at
+
+    def _lost(self, size: int, cell: int = 0) -> None:
+        self.damaged_bytes += size
+        self.catalog.next_cell = max(self.catalog.next_cell, cell) + size
+        self.catalog.version += 1
+
+    def _enter(self, found: Sequence[tuple[int, int, int]], payloads: Sequence[bytes]) -> None:
+        """Enter records; their payloads are parsed all at once, which is much faster."""
+        with collector_paused():
+            fields = json.loads(b"[%s]" % b",".join(payloads))
+            for (offset, kind, cell), of in zip(found, fields, strict=True):
+                self._enter_one(offset, kind, cell, of)
+
+    def _enter_one(self, offset: int, kind: int, cell: int, fields: Sequence[Any]) -> None:
+        catalog = self.catalog
+        if kind == FAMILY:
+            name, type_, mode, labelnames, bounds, help_text = fields
+            key = FamilyKey(name, type_, mode, tuple(labelnames), tuple(bounds))
+            catalog.add_family(offset, key, help_text)
+        elif family := catalog.families.get(fields[0]):
+            labelvalues = tuple(fields[1])
+            if kind == SERIES:
+                catalog.add_series(family, labelvalues, cell, fields[2])
+            elif kind == REMOVED:
+                catalog.remove_series(family, labelvalues, fields[2])
+        else:  # its family's record is damaged
+            self._lost(RECORD.size + len(json.dumps(fields)), cell)
 
     def _record_at(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
         if len(data) - at < RECORD.size:
@@ -192,27 +237,6 @@ class Index:
                 return at
             at += 1
         return None
-
-    def _parse_record(self, data: bytes, at: int) -> int:
-        record = self._record_at(data, at)
-        if record is None:
-            return 0
-        kind, cell, payload = record
-        fields = json.loads(payload)
-        if kind == FAMILY:
-            name, type_, mode, labelnames, bounds, help_text = fields
-            key = FamilyKey(name, type_, mode, tuple(labelnames), tuple(bounds))
-            self.catalog.add_family(self._position + at, key, help_text)
-        elif family := self.catalog.families.get(fields[0]):
-            labelvalues = tuple(fields[1])
-            if kind == SERIES:
-                self.catalog.add_series(family, labelvalues, cell, fields[2])
-            elif kind == REMOVED:
-                self.catalog.remove_series(family, labelvalues, fields[2])
-        else:  # its family's record is damaged
-            self.damaged_bytes += RECORD.size + len(payload)
-            self.catalog.next_cell = max(self.catalog.next_cell, cell + len(payload))
-        return RECORD.size + len(payload)
 
     # --- writing --------------------------------------------------------------------
 
@@ -234,17 +258,21 @@ class Index:
                 self.catalog.next_cell = max(self.catalog.next_cell, reserved[1])
             yield Appender(self)
 
-    def append(self, record: bytes) -> None:
-        """Write one record at the end, all of it or nothing; the lock is held."""
+    def append(self, kind: int, cell: int, fields: Sequence[Any], at_least: int = 0) -> None:
+        """Write one record at the end, all of it or nothing, and enter it; the lock is held.
+
+        Its payload has ``at_least`` bytes. Raises OSError, RecordTooLargeError.
+        """
+        record = pack_record(kind, cell, _to_json(fields).ljust(at_least))
         at = self._position
         try:
-            written = os.pwrite(self._fd, record, at)
-            if written != len(record):
-                raise OSError(28, os.strerror(28))  # ENOSPC: what a short write means
+            if os.pwrite(self._fd, record, at) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except BaseException:
             os.ftruncate(self._fd, at)
             raise
-        self._parse(record)
+        self._position += len(record)
+        self._enter_one(at, kind, cell, fields)
 
 
 class Appender:
@@ -255,34 +283,32 @@ class Appender:
         self._catalog = index.catalog
 
     def family(self, key: FamilyKey, help_text: str) -> FamilyRecord:
-        """Return the family, entering it if it is new. Raises OSError."""
+        """Return the family, entering it if it is new. Raises OSError, RecordTooLargeError."""
         record = self._catalog.by_key.get(key)
         if record is None:
-            self._append(FAMILY, 0, [*key, help_text])
+            self._index.append(FAMILY, 0, [*key, help_text])
             record = self._catalog.by_key[key]
         return record
 
     def series(self, family: FamilyRecord, labelvalues: LabelValues) -> int:
         """Return the first cell of a series, entering it if it is new or was removed.
 
-        Raises OSError, RecordTooLargeError.
+        Raises OSError, RecordTooLargeError, TooManySeriesError.
         """
         cell = family.series.get(labelvalues)
         if cell is None or labelvalues in family.hidden:
             width = family.key.width
             if cell is None:
                 cell = self._catalog.next_cell
+                if cell + width > MAX_CELLS:
+                    raise TooManySeriesError(f"all {MAX_CELLS} cells are taken")
                 self._index.reserve.write(self._index.generation, cell + width)
             created = round(time.time(), 3)
-            self._append(SERIES, cell, [family.offset, labelvalues, created], width)
+            self._index.append(SERIES, cell, [family.offset, labelvalues, created], width)
         return cell
 
     def removed(
         self, family: FamilyRecord, labelvalues: LabelValues, baseline: list[float]
     ) -> None:
         """Enter that a series was removed. Raises OSError."""
-        self._append(REMOVED, 0, [family.offset, labelvalues, baseline])
-
-    def _append(self, kind: int, cell: int, fields: list[Any], at_least: int = 0) -> None:
-        payload = json.dumps(fields, separators=(",", ":")).encode().ljust(at_least)
-        self._index.append(pack_record(kind, cell, payload))
+        self._index.append(REMOVED, 0, [family.offset, labelvalues, baseline])

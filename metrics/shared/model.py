@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from prometheus_client.samples import Exemplar
 
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SampleKey:
+class SampleKey(NamedTuple):
     """One line without its value: the sample's whole name and its labels in order."""
 
     name: str

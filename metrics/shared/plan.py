@@ -1,7 +1,7 @@
 """How to get from summed lanes to the lines of a scrape, prepared once an index version.
 
-A part is one family name. Its series stand in an order, each line with the place of
-its value in one long list: the sums of all cells, then what had to be computed apart.
+Each family's part puts its series in an order, each line with the place of its value
+in one long list: the sums of all cells, then what had to be computed apart.
 """
 
 from __future__ import annotations
@@ -14,167 +14,15 @@ from operator import is_not, itemgetter
 
 from prometheus_client.samples import Exemplar
 
-from metrics.shared.catalog import PROVISIONAL, FamilyRecord, LabelValues
-from metrics.shared.gauges import gauge_entries, merge_gauge
-from metrics.shared.model import Family, Labels, Layout, SampleKey, Snapshot
+from metrics.shared.catalog import PROVISIONAL, FamilyRecord
+from metrics.shared.model import Family, Layout, SampleKey, Snapshot
+from metrics.shared.parts import GaugePart, GrowingPart, Images
 
-WORKER_LABEL = "worker"
 FAULTS = "sentinel_store_faults"
 _FAULTS_HELP = (
     "How often the shared metrics store could not be written, so that a process counted in"
     " its memory for a while, by reason"
 )
-
-Images = Mapping[int, Sequence[float]]
-
-
-class _Part:
-    """All series of one family name, out of one definition of it or several."""
-
-    def __init__(self, records: Sequence[FamilyRecord], place: Mapping[int, int]) -> None:
-        self.records = sorted(records, key=lambda record: record.offset)
-        self.version = tuple((id(record), record.version) for record in self.records)
-        self.newest = self.records[-1]
-        self.name = self.newest.key.name
-        self._place = place
-        self.fixes: list[tuple[int, int]] = []
-        self.baselines: list[tuple[int, tuple[float, ...]]] = []
-        self.buckets: list[slice] = []
-        self.series: dict[Labels, list[tuple[FamilyRecord, LabelValues, int]]] = defaultdict(list)
-        for record in self.records:
-            names = record.key.labelnames
-            for labelvalues, cell in record.series.items():
-                labels = tuple(zip(names, labelvalues, strict=False))
-                same = labels if len(self.records) == 1 else tuple(sorted(labels))
-                self.series[same].append((record, labelvalues, self._at(cell)))
-
-    def _at(self, cell: int) -> int:
-        return cell if cell < PROVISIONAL else self._place[cell]
-
-
-class GrowingPart(_Part):
-    """Counters, histograms and summaries: their lanes add up."""
-
-    def __init__(self, records: Sequence[FamilyRecord], place: Mapping[int, int]) -> None:
-        super().__init__(records, place)
-        self.type = self.newest.key.type
-        self.hidden: list[tuple[Labels, int, int]] = []
-        self._lines: dict[Labels, list[tuple[SampleKey, int]]] = {}
-        for labels, entries in self.series.items():
-            first = entries[0]
-            for record, labelvalues, cell in entries:
-                width = record.key.width
-                for extra_labels, extra in record.extra:
-                    if extra_labels == labelvalues:
-                        self.fixes += [(cell + i, self._at(extra) + i) for i in range(width)]
-                if base := record.removed.get(labelvalues):
-                    self.baselines.append((cell, base))
-            for record, _labelvalues, cell in entries[1:]:
-                self.fixes += [(first[2] + i, cell + i) for i in range(record.key.width)]
-            record, labelvalues, cell = first
-            if all(entry[1] in entry[0].hidden for entry in entries):
-                self.hidden.append((labels, cell, record.key.width))
-            self._lines[labels] = self._lines_of(record, labels, cell)
-            if record.key.type == "histogram":
-                self.buckets.append(slice(cell, cell + len(record.key.bounds)))
-        self._cached: tuple[frozenset[Labels], Family, list[int]] | None = None
-
-    def _lines_of(
-        self, record: FamilyRecord, labels: Labels, cell: int
-    ) -> list[tuple[SampleKey, int]]:
-        name, bounds = self.name, record.key.bounds
-        if self.type == "counter":
-            return [(SampleKey(name + "_total", labels), cell)]
-        if self.type == "summary":
-            return [
-                (SampleKey(name + "_count", labels), cell),
-                (SampleKey(name + "_sum", labels), cell + 1),
-            ]
-        lines = [
-            (SampleKey(name + "_bucket", (*labels, ("le", le))), cell + i)
-            for i, le in enumerate(bounds)
-        ]
-        count = cell + len(bounds) - 1
-        lines.append((SampleKey(name + "_count", labels), count))
-        if not bounds[0].startswith("-"):
-            lines.append((SampleKey(name + "_sum", labels), count + 1))
-        return lines
-
-    def correct(self, sums: list[float]) -> None:
-        """Add what stands in the index twice, and take off what was removed."""
-        for to, source in self.fixes:
-            sums[to] += sums[source]
-        for cell, base in self.baselines:
-            for i, amount in enumerate(base):
-                sums[cell + i] -= amount
-
-    def arrange(self, sums: Sequence[float]) -> tuple[Family, list[int]]:
-        """Return the family and the places of its values; the same objects while it can."""
-        gone = frozenset(
-            labels for labels, cell, width in self.hidden if not any(sums[cell : cell + width])
-        )
-        if self._cached is None or self._cached[0] != gone:
-            lines = [
-                line for labels, of in self._lines.items() if labels not in gone for line in of
-            ]
-            family = Family(
-                self.name, self.type, self.newest.help, "", tuple(key for key, _ in lines)
-            )
-            self._cached = gone, family, [at for _, at in lines]
-        return self._cached[1], self._cached[2]
-
-
-class GaugePart(_Part):
-    """Gauges: what their mode says becomes of the values of several processes."""
-
-    def __init__(self, records: Sequence[FamilyRecord], place: Mapping[int, int]) -> None:
-        super().__init__(records, place)
-        self.mode = self.newest.key.mode
-        self._by_worker = self.mode in ("all", "liveall")
-        self._cached: tuple[object, Family] | None = None
-
-    def cells(self) -> Iterable[tuple[int, int]]:
-        """Yield the first cell and the width of each series."""
-        for entries in self.series.values():
-            for record, labelvalues, cell in entries:
-                yield cell, record.key.width
-                for extra_labels, extra in record.extra:
-                    if extra_labels == labelvalues:
-                        yield self._at(extra), record.key.width
-
-    def arrange(self, images: Images, living: Container[int]) -> tuple[Family, list[float]]:
-        """Return the family and its values; the same family while its lines are the same."""
-        keys: list[Labels] = []
-        values: list[float] = []
-        for labels, found in self.series.items():
-            by_worker: dict[int, float] = {}
-            merged: list[tuple[float, float]] = []
-            ever = hidden = False
-            for record, labelvalues, cell in found:
-                cells = [cell] + [self._at(c) for ls, c in record.extra if ls == labelvalues]
-                removed_at = record.removed.get(labelvalues, (0.0,))[0]
-                hidden = hidden or labelvalues in record.hidden
-                workers, entries = gauge_entries(record, cells, images, living, removed_at)
-                by_worker.update(workers)
-                merged += entries
-                ever = ever or any(
-                    image[c + 1] > removed_at for image in images.values() for c in cells
-                )
-            if self._by_worker:
-                for number in sorted(by_worker):
-                    keys.append((*labels, (WORKER_LABEL, _worker(number))))
-                    values.append(by_worker[number])
-            elif merged or not (ever or hidden):
-                keys.append(labels)
-                values.append(merge_gauge(self.mode, merged))
-        if self._cached is None or self._cached[0] != keys:
-            samples = tuple(SampleKey(self.name, key) for key in keys)
-            self._cached = keys, Family(self.name, "gauge", self.newest.help, "", samples)
-        return self._cached[1], values
-
-
-def _worker(number: int) -> str:
-    return "memory" if number < 0 else str(number)
 
 
 class Plan:

@@ -21,6 +21,7 @@ from metrics.shared.directory import Directory
 from metrics.shared.errors import REASONS, StoreError
 from metrics.shared.model import Snapshot
 from metrics.shared.plan import Plan
+from metrics.shared.quiet import collector_paused
 
 Image: TypeAlias = "memoryview[float]"
 """What the cells of a lane held at one moment."""
@@ -71,7 +72,8 @@ class Reader:
             faults[reason] += count
         if files is not None and files.index.damaged_bytes:
             left_out.append(f"index: {files.index.damaged_bytes} damaged bytes")
-        return plan.finish(sums, images, living, found, faults, left_out)
+        with collector_paused():
+            return plan.finish(sums, images, living, found, faults, left_out)
 
     def _planned(self, files: Directory | None, own: OwnMemory) -> Plan:
         catalog = files.index.catalog if files is not None else None
@@ -80,7 +82,8 @@ class Reader:
         if self._plan is None or self._plan.version != version:
             records = list(catalog.by_key.values()) if catalog else []
             cells = catalog.next_cell if catalog else 0
-            self._plan = Plan(version, [*records, *own.families], cells, self._plan)
+            with collector_paused():
+                self._plan = Plan(version, [*records, *own.families], cells, self._plan)
         return self._plan
 
     def _lanes(
