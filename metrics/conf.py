@@ -72,6 +72,14 @@ class Conf:
             )
         return value
 
+    @property
+    def metrics_access(self) -> Any:
+        """Who may scrape (``SENTINEL_METRICS_ACCESS``), or None for everybody.
+
+        The value as it stands; `metrics.access` knows what it may be.
+        """
+        return getattr(settings, "SENTINEL_METRICS_ACCESS", None)
+
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)
         if not isinstance(value, bool):

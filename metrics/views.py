@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import Counter, Gauge, Histogram
 
 from metrics import scrape
+from metrics.access import Access, Verdict, configured
 from metrics.conf import conf
 from metrics.exposition import accepts_gzip, negotiate
 from metrics.registry import REGISTRY
@@ -69,12 +70,21 @@ def _answer(request: HttpRequest) -> HttpResponse:
         return _plain("Method not allowed", 405, Allow=", ".join(_METHODS))
     if request.method == "OPTIONS":
         return _plain("", 200, Allow=", ".join(_METHODS))
+    try:
+        access = configured()
+        if access is not None and (refusal := _refusal(request, access)):
+            return refusal
+    except Exception:
+        logger.exception("SENTINEL_METRICS_ACCESS cannot be used; nobody may scrape.")
+        return _plain("The scrape failed", 500)
     if not _places.acquire(blocking=False):
         return _plain("Too many scrapes at once", 503, **{"Retry-After": "1"})
     began = time.perf_counter()
     IN_FLIGHT.inc()
     try:
-        return _scrape(request)
+        response = _scrape(request)
+        response["Vary"] = "Accept, Accept-Encoding" + (", Authorization" if access else "")
+        return response
     except TimeoutError:
         logger.warning("A scrape was given up: another one took too long.")
         return _plain("The scrape took too long", 503, **{"Retry-After": "1"})
@@ -85,6 +95,18 @@ def _answer(request: HttpRequest) -> HttpResponse:
         _places.release()
         IN_FLIGHT.dec()
         SCRAPE_DURATION.observe(time.perf_counter() - began)
+
+
+def _refusal(request: HttpRequest, access: Access) -> HttpResponse | None:
+    """Return the answer to one who may not scrape; it never says why."""
+    verdict = access.judge(
+        request.META.get("REMOTE_ADDR") or "",
+        request.headers.get("X-Forwarded-For", ""),
+        request.headers.get("Authorization", ""),
+    )
+    if verdict is Verdict.UNAUTHORIZED:
+        return _plain("Unauthorized", 401, **{"WWW-Authenticate": access.challenge})
+    return _plain("Forbidden", 403) if verdict is Verdict.FORBIDDEN else None
 
 
 def _scrape(request: HttpRequest) -> HttpResponse:
@@ -103,7 +125,6 @@ def _scrape(request: HttpRequest) -> HttpResponse:
     if request.method != "HEAD":
         response.content = body
     response["Content-Length"] = str(len(body))
-    response["Vary"] = "Accept, Accept-Encoding"
     return _with_common_headers(response)
 
 

@@ -53,8 +53,8 @@ def metric_name(name: str, escaping: Escaping) -> str:
 def label_name(name: str, escaping: Escaping) -> str:
     """Apply ``escaping`` to a label's name, in quotes where it then needs them."""
     escaped = _escape(safe(name), escaping, _LABEL, "") or "_"
-    if escaped == "__name__":  # would be taken for the metric's own name
-        escaped = "exported___name__"
+    if escaped.startswith("__"):  # reserved; __name__ would even be taken for the metric's own
+        escaped = f"exported_{escaped}"
     return escaped if _LABEL.fullmatch(escaped) else f'"{escape_value(escaped)}"'
 
 

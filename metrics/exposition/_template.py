@@ -242,8 +242,8 @@ class _Writer:
         for name, text in pairs:
             unique = name
             while unique in used or (unique != name and unique in names):
-                quoted = unique.endswith('"')
-                unique = f'{unique[:-1]}_"' if quoted else f"{unique}_"
+                quote = '"' if unique.startswith('"') else ""
+                unique = f"{quote}exported_{unique.removeprefix(quote)}"
             used.add(unique)
             result.append((unique, unique + text[len(name) :]))
         return result
