@@ -1,3 +1,91 @@
 """System checks of the metrics app: one a setting, each under an id of its own."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+
+from metrics import access, shared
+from metrics.conf import conf
+
+_MIDDLEWARE = "metrics.middleware.MetricsMiddleware"
+
+
+def _readable(read: Callable[[], object], code: str) -> list[CheckMessage]:
+    """Turn a setting that cannot be used into an error that says how to mend it."""
+    try:
+        read()
+    except ImproperlyConfigured as e:
+        return [Error(str(e), id=code)]
+    return []
+
+
+@register
+def check_run_dir(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_RUN_DIR that is no directory's name."""
+    return _readable(lambda: conf.run_dir, "sentinel_metrics.E001")
+
+
+@register
+def check_enabled(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_METRICS_ENABLED that is neither True nor False."""
+    return _readable(lambda: conf.metrics_enabled, "sentinel_metrics.E002")
+
+
+@register(Tags.security)
+def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_METRICS_ACCESS of a wrong shape, naming each key that is wrong."""
+    setting = conf.metrics_access
+    if setting is None:
+        return []
+    return [Error(text, id="sentinel_metrics.E003") for text in access.problems(setting)]
+
+
+@register
+def check_max_series(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_METRICS_MAX_SERIES that is no number of series."""
+    return _readable(lambda: conf.metrics_max_series, "sentinel_metrics.E004")
+
+
+@register
+def check_created_before_install(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of metrics that each process counts for itself, because they came too early."""
+    names = shared.created_before_install()
+    if not names:
+        return []
+    return [
+        CheckWarning(
+            f"Made before the shared store was installed: {', '.join(names)}. Each process"
+            " counts these for itself, and a scrape shows those of one process.",
+            hint="Put 'metrics' before the app that makes them in INSTALLED_APPS, and import"
+            " no metrics in the settings.",
+            id="sentinel_metrics.W001",
+        )
+    ]
+
+
+@register
+def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a MetricsMiddleware behind one that may turn a scrape away."""
+    names = list(settings.MIDDLEWARE)
+    if _MIDDLEWARE not in names:
+        return []
+    before = [name for name in names[: names.index(_MIDDLEWARE)] if not name.startswith("health.")]
+    if not before:
+        return []
+    return [
+        CheckWarning(
+            f"MIDDLEWARE has {before[0]} before {_MIDDLEWARE}, which can then not answer a"
+            " scrape first.",
+            hint=f"Move {_MIDDLEWARE} to the beginning.",
+            id="sentinel_metrics.W002",
+        )
+    ]

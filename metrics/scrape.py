@@ -72,6 +72,7 @@ def render(
                 snapshot.layout, fmt, hidden=gathered.hidden, untyped=untyped, **options
             ),
             snapshot.values,
+            frozenset(),
         )
         pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
         left_out += ready.left_out
@@ -79,6 +80,7 @@ def render(
     made = _fitting(
         lambda untyped: template(others.families, fmt, taken=taken, untyped=untyped, **options),
         others.values,
+        frozenset(others.malformed if fmt.is_openmetrics else ()),
     )
     pieces.append(made.fill(others.values, others.exemplars, others.timestamps))
     left_out += made.left_out
@@ -110,11 +112,15 @@ def _gather(time_limit: float) -> Gathered:
     return _flight.run(lambda: gather(deadline), deadline)
 
 
-def _fitting(prepare: Callable[[frozenset[int]], Template], values: Sequence[float]) -> Template:
+def _fitting(
+    prepare: Callable[[frozenset[int]], Template],
+    values: Sequence[float],
+    malformed: frozenset[int],
+) -> Template:
     """Return a template that can hold ``values``: OpenMetrics refuses some in some types."""
-    first = prepare(frozenset())
+    first = prepare(malformed)
     unfit = first.unfit(values)
-    return prepare(unfit) if unfit else first
+    return prepare(malformed | unfit) if unfit else first
 
 
 def _with_values(families: Sequence[Family], values: Sequence[float]) -> list[FamilyFigures]:

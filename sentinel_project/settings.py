@@ -117,6 +117,7 @@ LOGGING = {
 SENTINEL_RUN_DIR = os.environ.get("SENTINEL_RUN_DIR", "auto") or None
 SENTINEL_METRICS_ENABLED = _flag("SENTINEL_METRICS_ENABLED", True)
 SENTINEL_METRICS_MAX_SERIES = int(os.environ.get("SENTINEL_METRICS_MAX_SERIES", "10000"))
+SENTINEL_METRICS_ACCESS = json.loads(os.environ.get("SENTINEL_METRICS_ACCESS") or "null")
 SENTINEL_DEMO = _flag("SENTINEL_DEMO", False)
 
 # --- Sentinel: health ---------------------------------------------------------------

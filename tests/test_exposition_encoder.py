@@ -58,27 +58,37 @@ TYPES = [
     (
         GaugeMetricFamily("heat_celsius", "Heat", -3.5, unit="celsius"),
         "# HELP heat_celsius Heat\n# TYPE heat_celsius gauge\nheat_celsius -3.5\n",
-        "# HELP heat_celsius Heat\n# TYPE heat_celsius gauge\n# UNIT heat_celsius celsius\n"
-        "heat_celsius -3.5\n",
+        (
+            "# HELP heat_celsius Heat\n# TYPE heat_celsius gauge\n# UNIT heat_celsius celsius\n"
+            "heat_celsius -3.5\n"
+        ),
     ),
     (
         HISTOGRAM,
-        "# HELP size_bytes Sizes\n# TYPE size_bytes histogram\n"
-        'size_bytes_bucket{le="1.0"} 2.0\nsize_bytes_bucket{le="+Inf"} 3.0\n'
-        "size_bytes_count 3.0\nsize_bytes_sum 4.5\n",
-        "# HELP size_bytes Sizes\n# TYPE size_bytes histogram\n# UNIT size_bytes bytes\n"
-        'size_bytes_bucket{le="1.0"} 2.0\nsize_bytes_bucket{le="+Inf"} 3.0\n'
-        "size_bytes_count 3.0\nsize_bytes_sum 4.5\n",
+        (
+            "# HELP size_bytes Sizes\n# TYPE size_bytes histogram\n"
+            'size_bytes_bucket{le="1.0"} 2.0\nsize_bytes_bucket{le="+Inf"} 3.0\n'
+            "size_bytes_count 3.0\nsize_bytes_sum 4.5\n"
+        ),
+        (
+            "# HELP size_bytes Sizes\n# TYPE size_bytes histogram\n# UNIT size_bytes bytes\n"
+            'size_bytes_bucket{le="1.0"} 2.0\nsize_bytes_bucket{le="+Inf"} 3.0\n'
+            "size_bytes_count 3.0\nsize_bytes_sum 4.5\n"
+        ),
     ),
     (
         GAUGE_HISTOGRAM,
-        "# HELP queue Ages\n# TYPE queue histogram\n"
-        'queue_bucket{le="1.0"} 2.0\nqueue_bucket{le="+Inf"} 3.0\n'
-        "# HELP queue_gcount Ages\n# TYPE queue_gcount gauge\nqueue_gcount 3.0\n"
-        "# HELP queue_gsum Ages\n# TYPE queue_gsum gauge\nqueue_gsum 4.5\n",
-        "# HELP queue Ages\n# TYPE queue gaugehistogram\n"
-        'queue_bucket{le="1.0"} 2.0\nqueue_bucket{le="+Inf"} 3.0\n'
-        "queue_gcount 3.0\nqueue_gsum 4.5\n",
+        (
+            "# HELP queue Ages\n# TYPE queue histogram\n"
+            'queue_bucket{le="1.0"} 2.0\nqueue_bucket{le="+Inf"} 3.0\n'
+            "# HELP queue_gcount Ages\n# TYPE queue_gcount gauge\nqueue_gcount 3.0\n"
+            "# HELP queue_gsum Ages\n# TYPE queue_gsum gauge\nqueue_gsum 4.5\n"
+        ),
+        (
+            "# HELP queue Ages\n# TYPE queue gaugehistogram\n"
+            'queue_bucket{le="1.0"} 2.0\nqueue_bucket{le="+Inf"} 3.0\n'
+            "queue_gcount 3.0\nqueue_gsum 4.5\n"
+        ),
     ),
     (
         SUMMARY,
@@ -179,23 +189,31 @@ def test_help() -> None:
     [
         (
             Escaping.UNDERSCORES,
-            "# TYPE http_in_flight_total counter\n"
-            'http_in_flight_total{_st="y",a_b="v",exported_a_b="w"} 1.0\n',
+            (
+                "# TYPE http_in_flight_total counter\n"
+                'http_in_flight_total{_st="y",a_b="v",exported_a_b="w"} 1.0\n'
+            ),
         ),
         (
             Escaping.DOTS,
-            "# TYPE http_dot_in__flight__total counter\n"
-            'http_dot_in__flight__total{a__b="w",a_dot_b="v",exported___st="y"} 1.0\n',
+            (
+                "# TYPE http_dot_in__flight__total counter\n"
+                'http_dot_in__flight__total{a__b="w",a_dot_b="v",exported___st="y"} 1.0\n'
+            ),
         ),
         (
             Escaping.VALUES,
-            "# TYPE U__http_2e_in_2d_flight__total counter\n"
-            'U__http_2e_in_2d_flight__total{U___31_st="y",U__a_2e_b="v",a_b="w"} 1.0\n',
+            (
+                "# TYPE U__http_2e_in_2d_flight__total counter\n"
+                'U__http_2e_in_2d_flight__total{U___31_st="y",U__a_2e_b="v",a_b="w"} 1.0\n'
+            ),
         ),
         (
             Escaping.ALLOW_UTF8,
-            '# TYPE "http.in-flight_total" counter\n'
-            '{"http.in-flight_total","1st"="y","a.b"="v",a_b="w"} 1.0\n',
+            (
+                '# TYPE "http.in-flight_total" counter\n'
+                '{"http.in-flight_total","1st"="y","a.b"="v",a_b="w"} 1.0\n'
+            ),
         ),
     ],
 )

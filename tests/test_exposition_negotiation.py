@@ -87,8 +87,10 @@ ACCEPT = [
     ("text/plain;escaping=allow-utf-8", TEXT_1 + "allow-utf-8"),
     ("application/openmetrics-text;escaping=values", OPEN + "values"),
     (
-        "application/openmetrics-text;escaping=dots;q=0.4,"
-        "application/openmetrics-text;escaping=values;q=0.5",
+        (
+            "application/openmetrics-text;escaping=dots;q=0.4,"
+            "application/openmetrics-text;escaping=values;q=0.5"
+        ),
         OPEN + "values",
     ),
     # Weights.
@@ -187,7 +189,7 @@ ACCEPT_ENCODING = [
 
 @pytest.mark.parametrize(("header", "expected"), ACCEPT_ENCODING)
 def test_accept_encoding(header: str | None, expected: bool) -> None:
-    """gzip is used where the client takes it and does not like the plain text better."""
+    """Compression is used where the client takes it and does not like the plain text better."""
     assert accepts_gzip(header) is expected
 
 

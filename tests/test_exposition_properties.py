@@ -15,7 +15,6 @@ from prometheus_client.samples import Exemplar, Timestamp
 
 from metrics.exposition import (
     TEXT_0_0_4,
-    TEXT_1_0_0,
     Escaping,
     Format,
     convert,
@@ -44,9 +43,10 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def write(metrics: Iterable[Metric], fmt: Format) -> tuple[str, tuple[str, ...]]:
     """Encode as a scrape does: once more without types where values do not fit them."""
     found = convert(metrics)
-    made = template(found.families, fmt)
+    malformed = found.malformed if fmt.is_openmetrics else set()
+    made = template(found.families, fmt, untyped=malformed)
     if unfit := made.unfit(found.values):
-        made = template(found.families, fmt, untyped=unfit)
+        made = template(found.families, fmt, untyped=malformed | unfit)
     text = made.fill(found.values, found.exemplars, found.timestamps)
     return text + ("# EOF\n" if fmt.is_openmetrics else ""), (*found.left_out, *made.left_out)
 
@@ -92,7 +92,7 @@ helps = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 @st.composite
 def metrics(draw: st.DrawFn, number: int) -> Metric:
-    """A metric of any type that keeps the rules of its type, under a name of its own."""
+    """Make a metric of any type that keeps the rules of its type, under a name of its own."""
     kind = draw(st.sampled_from(TYPES))
     metric = Metric(f"family_{number}", draw(helps), kind)
     names = draw(st.lists(label_names, max_size=2, unique=True))
@@ -126,7 +126,7 @@ def metrics(draw: st.DrawFn, number: int) -> Metric:
 
 @st.composite
 def scrapes(draw: st.DrawFn) -> list[Metric]:
-    """Some metrics, each under a name of its own."""
+    """Make some metrics, each under a name of its own."""
     return [draw(metrics(number)) for number in range(draw(st.integers(1, 4)))]
 
 
@@ -168,7 +168,7 @@ odd_exemplars = st.none() | st.builds(
 
 @st.composite
 def odd_metrics(draw: st.DrawFn) -> Metric:
-    """A metric such as a careless collector might make."""
+    """Make a metric such as a careless collector might make."""
     metric = Metric("a", draw(st.text(max_size=8)), draw(st.sampled_from(TYPES)))
     metric.name = draw(anything)
     metric.unit = draw(st.sampled_from(["", "b", "total", "%"]))

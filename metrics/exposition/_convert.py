@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from prometheus_client import Metric
 from prometheus_client.samples import Exemplar, Sample, Timestamp
@@ -26,12 +27,17 @@ _BOUND = {
 
 @dataclass(slots=True)
 class Converted:
-    """Families and what goes with each of their samples, by position."""
+    """Families and what goes with each of their samples, by position.
+
+    ``malformed`` are the places of families that lack what OpenMetrics demands of
+    their type, such as a histogram's last bucket; see ``untyped`` of ``template``.
+    """
 
     families: list[Family] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     exemplars: dict[int, Exemplar] = field(default_factory=dict)
     timestamps: dict[int, float | Timestamp] = field(default_factory=dict)
+    malformed: set[int] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -70,7 +76,10 @@ def _add(metric: Metric, result: Converted) -> None:
             result.left_out.append(f"a sample of family {name!r}: its value or labels are unusable")
         else:
             groups.setdefault(group, []).append(row)
-    rows = [row for group in groups.values() for row in _ordered(group)]
+    ordered = [_ordered(group) for group in groups.values()]
+    if kind in _BOUND and not all(_is_sound(group, name, kind) for group in ordered):
+        result.malformed.add(len(result.families))
+    rows = [row for group in ordered for row in group]
     if kind == "info" and any(row.value != 1 for row in rows):
         kind, name = "gauge", f"{name}_info"
     elif kind == "stateset" and any(row.value not in (0, 1) for row in rows):
@@ -114,3 +123,30 @@ def _ordered(group: list[_Row]) -> list[_Row]:
         for row in group:
             row.timestamp = None
     return sorted(group, key=lambda row: row.rank)
+
+
+def _is_sound(group: list[_Row], name: str, kind: str) -> bool:
+    """Whether one label set of a histogram or summary is as OpenMetrics demands.
+
+    Counts must be whole numbers. A histogram must have buckets that never fall, up to
+    +Inf, and with a count comes a sum; the count is that of the last bucket.
+    """
+    found = {row.key.name.removeprefix(name): row.value for row in group if row.rank[0]}
+    bounded = [row for row in group if not row.rank[0]]
+    counts = [value for suffix, value in found.items() if suffix in ("_count", "_gcount")]
+    if kind == "summary":
+        return all(count.is_integer() for count in counts) and all(
+            0 <= row.rank[1] <= 1 for row in bounded
+        )
+    values = [row.value for row in bounded]
+    total = found.get("_sum", found.get("_gsum"))
+    return (
+        bool(bounded)
+        and bounded[-1].rank[1] == inf
+        and all(value.is_integer() for value in values)
+        and values == sorted(values)
+        and all(count == values[-1] for count in counts)
+        and len(counts) == (0 if total is None else 1)
+        and not (total is not None and bounded[0].rank[1] < 0 and kind == "histogram")
+        and not (total is not None and total < 0 <= bounded[0].rank[1])
+    )

@@ -127,7 +127,8 @@ def parts(
     be written at all. A sample whose name is none that
     its family's type can have becomes a family of its own.
     """
-    found: dict[tuple[str, str, bool], Part] = {}
+    found: dict[tuple[str, str], Part] = {}
+    plain: set[tuple[str, str]] = set()
     start = 0
     for place, family in enumerate(families):
         samples = enumerate(family.samples, start)
@@ -136,9 +137,10 @@ def parts(
             continue
         kind = family.type if family.type in SUFFIXES else "unknown"
         main = found.setdefault(
-            (family.name, kind, place in untyped),
-            Part(family.name, kind, family.help, family.unit),
+            (family.name, kind), Part(family.name, kind, family.help, family.unit)
         )
+        if place in untyped:
+            plain.add((family.name, kind))
         for position, sample in samples:
             suffix = sample.name[len(family.name) :]
             alone = ""
@@ -154,10 +156,10 @@ def parts(
                 alone = "gauge"
             if alone:
                 part = found.setdefault(
-                    (sample.name, alone, False), Part(sample.name, alone, family.help, "")
+                    (sample.name, alone), Part(sample.name, alone, family.help, "")
                 )
                 part.lines.append(Line(position, "", sample.labels))
             else:
                 main.lines.append(Line(position, suffix, sample.labels))
-    for (_, _, plain), part in found.items():
-        yield from part.untyped() if plain else [part]
+    for key, part in found.items():
+        yield from part.untyped() if key in plain else [part]
