@@ -131,7 +131,7 @@ def scrapes(draw: st.DrawFn) -> list[Metric]:
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: f"{fmt.media_type}-{fmt.escaping}")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(given_metrics=scrapes())
 def test_round_trip(fmt: Format, given_metrics: list[Metric]) -> None:
     """Every series that goes in comes out with its value, and nothing else does."""
@@ -189,7 +189,7 @@ def odd_metrics(draw: st.DrawFn) -> Metric:
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: f"{fmt.media_type}-{fmt.escaping}")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=st.lists(odd_metrics(), max_size=4))
 def test_careless_collectors(fmt: Format, odd: list[Metric]) -> None:
     """Whatever collectors yield, the text is one that the strict parsers accept."""
