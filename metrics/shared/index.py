@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from metrics.shared import locks
@@ -40,11 +41,12 @@ def _checksum(kind: int, cell: int, payload: bytes) -> int:
     return zlib.crc32(payload, cell << 8 | kind)  # both as where the sum starts from
 
 
-def _to_json(fields: Sequence[Any]) -> bytes:
-    return _encoder.encode(fields).encode()
-
-
-_encoder = json.JSONEncoder(separators=(",", ":"))
+def _to_json(kind: int, fields: Sequence[Any]) -> bytes:
+    if kind == SERIES:  # each new label set of a service passes here
+        offset, labelvalues, created = fields
+        quoted = ",".join(map(encode_basestring_ascii, labelvalues))
+        return b"[%d,[%s],%s]" % (offset, quoted.encode(), repr(created).encode())
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def pack_record(kind: int, cell: int, payload: bytes) -> bytes:
@@ -156,7 +158,11 @@ class Index:
     @property
     def is_current(self) -> bool:
         """Whether the path still names this file, and it was not cut short."""
-        return locks.same_file(self._fd, self.path) and os.fstat(self._fd).st_size >= self._position
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == self._identity and there.st_size >= self._position
 
     # --- reading --------------------------------------------------------------------
 
@@ -247,10 +253,8 @@ class Index:
         Raises OSError, LockTimeoutError.
         """
         with self._locked():
-            size = os.fstat(self._fd).st_size
-            data = os.pread(self._fd, max(0, size - self._position), self._position)
-            torn = self._parse(data)
-            if torn:
+            behind = os.fstat(self._fd).st_size - self._position
+            if behind > 0 and (torn := self._parse(os.pread(self._fd, behind, self._position))):
                 os.ftruncate(self._fd, self._position)
                 self.catalog.next_cell += torn
             reserved = self.reserve.read()
@@ -263,7 +267,7 @@ class Index:
 
         Its payload has ``at_least`` bytes. Raises OSError, RecordTooLargeError.
         """
-        record = pack_record(kind, cell, _to_json(fields).ljust(at_least))
+        record = pack_record(kind, cell, _to_json(kind, fields).ljust(at_least))
         at = self._position
         try:
             if os.pwrite(self._fd, record, at) != len(record):
