@@ -21,6 +21,7 @@ from metrics.exposition._negotiation import Format
 from metrics.exposition._numbers import exemplar_text, spell, timestamp_text
 from metrics.exposition._parts import Part, parts
 from metrics.shared.model import Family, Labels
+from metrics.shared.quiet import collector_paused
 
 # What OpenMetrics says of a sample's value, as bits of `Template.rules`.
 _NOT_NEGATIVE = 1
@@ -121,9 +122,10 @@ def template(
     """
     offsets = [0, *accumulate(len(family.samples) for family in families)]
     writer = _Writer(fmt, set(taken), bytearray(offsets[-1]))
-    for whole in parts(families, fmt, created=created, untyped=untyped, hidden=hidden):
-        for part in [whole] if names is None else whole.only(names, fmt):
-            writer.add(part)
+    with collector_paused():
+        for whole in parts(families, fmt, created=created, untyped=untyped, hidden=hidden):
+            for part in [whole] if names is None else whole.only(names, fmt):
+                writer.add(part)
     in_order = writer.positions == list(range(offsets[-1]))
     return Template(
         fmt,
