@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from health.probes.base import Probe, ProbeError
 from health.probes.build import build
+from health.probes.celery import CeleryProbe
 from health.probes.database import DatabaseProbe, MigrationsProbe
 from health.probes.functions import CallableProbe, HealthCheckProbe
+from health.probes.http import HTTPProbe
+from health.probes.mcp import MCPProbe
+from health.probes.network import CacheProbe, RedisProbe, TCPProbe
+from health.probes.system import DiskProbe, MemoryProbe
 
 __all__ = [
+    "CacheProbe",
     "CallableProbe",
+    "CeleryProbe",
     "DatabaseProbe",
+    "DiskProbe",
+    "HTTPProbe",
     "HealthCheckProbe",
+    "MCPProbe",
+    "MemoryProbe",
     "MigrationsProbe",
     "Probe",
     "ProbeError",
+    "RedisProbe",
+    "TCPProbe",
     "build",
 ]

@@ -49,5 +49,5 @@ def _make(cls: Callable[..., P], options: Mapping[str, Any], path: str) -> P:
             )
     try:
         return cls(**options)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, ImproperlyConfigured) as e:
         raise ImproperlyConfigured(f"{path}['OPTIONS']: {e}") from e

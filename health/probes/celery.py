@@ -1,0 +1,39 @@
+"""Probe of Celery's workers."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from health.probes.base import Probe, ProbeError
+
+
+@dataclass
+class CeleryProbe(Probe):
+    """That at least ``min_workers`` workers of the Celery application ``app`` answer a ping.
+
+    ``app`` is a dotted path. The answers come through the broker, so that is probed too.
+    """
+
+    app: str
+    min_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("celery") is None:
+            raise ImproperlyConfigured("CeleryProbe needs celery: pip install celery")
+        if self.min_workers < 1:
+            raise ValueError("min_workers must be 1 or more")
+
+    def check(self, timeout: float) -> None:
+        """Ping all workers, and wait for as many answers as are wanted."""
+        app = import_string(self.app)
+        with app.connection_for_write(connect_timeout=timeout) as connection:
+            connection.ensure_connection(max_retries=1, timeout=timeout)
+            replies = app.control.ping(
+                timeout=timeout * 0.9, limit=self.min_workers, connection=connection
+            )
+        if len(replies) < self.min_workers:
+            raise ProbeError(f"{len(replies)} of {self.min_workers} worker(s) answered")
