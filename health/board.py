@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import time
@@ -14,6 +13,7 @@ from django.core.signals import setting_changed
 from health import clock
 from health.announce import announce
 from health.conf import CACHE_PREFIX, FILE, conf
+from health.record import replace
 from health.scrub import scrub
 from health.state import BackendHealth, Document, Event, Observation
 from health.stores import Change, FileStore, MemoryStore, Store
@@ -109,7 +109,7 @@ class BackendHealthMap:
     def forget(self, name: str) -> None:
         """Take a backend off the board. Raises OSError when that cannot be written."""
         self.update(
-            lambda document: dataclasses.replace(
+            lambda document: replace(
                 document,
                 backends=MappingProxyType(
                     {key: b for key, b in document.backends.items() if key != name}
@@ -119,11 +119,7 @@ class BackendHealthMap:
 
     def clear(self) -> None:
         """Take every backend off the board, as when a service starts anew. Raises OSError."""
-        self.update(
-            lambda document: dataclasses.replace(
-                document, backends=MappingProxyType({}), verdict=None
-            )
-        )
+        self.update(lambda document: replace(document, backends=MappingProxyType({}), verdict=None))
 
     @property
     def is_empty(self) -> bool:
@@ -160,10 +156,8 @@ def _with_max_age(document: Document, name: str, max_age: float | None) -> Docum
     before = document.backends.get(name) or BackendHealth(name)
     if before.probed or before.max_age == max_age:
         return document
-    after = dataclasses.replace(before, max_age=max_age)
-    return dataclasses.replace(
-        document, backends=MappingProxyType({**document.backends, name: after})
-    )
+    after = replace(before, max_age=max_age)
+    return replace(document, backends=MappingProxyType({**document.backends, name: after}))
 
 
 @functools.cache

@@ -16,11 +16,12 @@ from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 
 from health import clock
+from health.boardfile import seal, unseal
 from health.conf import conf
 from health.locks import LockBusyError
 from health.metrics import FAULTS
 from health.state import Document
-from health.stores import Change, seal, stamped, unseal
+from health.stores import Change, stamped
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,7 @@ Only the standard library is imported here, so that ``sentinel-health`` starts q
 
 from __future__ import annotations
 
-import functools
 import time
-from pathlib import Path
 
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -20,10 +18,16 @@ def now() -> float:
     return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
-@functools.cache
+_boot_id: str | None = None
+
+
 def boot_id() -> str:
     """Return what differs after a restart of the machine; empty where the system does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    global _boot_id
+    if _boot_id is None:
+        try:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                _boot_id = file.read().strip()
+        except OSError:
+            _boot_id = ""
+    return _boot_id

@@ -5,7 +5,6 @@ Nothing here reads a setting: `health.conf` hands the value in.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from health.record import replace
 from health.state import LOCAL, SCOPES, BackendHealth, Document
 
 SETTING = "SENTINEL_BACKENDS"
@@ -54,7 +54,7 @@ def declare(document: Document, backends: Mapping[str, BackendConfig]) -> Docume
     """
     known = {name: b for name, b in document.backends.items() if name in backends or not b.probed}
     for name, c in backends.items():
-        known[name] = dataclasses.replace(
+        known[name] = replace(
             known.get(name) or BackendHealth(name),
             max_age=c.max_age,
             rise=c.rise,
@@ -63,7 +63,7 @@ def declare(document: Document, backends: Mapping[str, BackendConfig]) -> Docume
             scope=c.scope,
             probed=True,
         )
-    return dataclasses.replace(document, backends=MappingProxyType(known))
+    return replace(document, backends=MappingProxyType(known))
 
 
 DEFAULTS: Mapping[str, Any] = {

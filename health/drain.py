@@ -6,13 +6,9 @@ Without a run directory it is a flag of this process alone.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from health.conf import conf
+from health.marks import DRAINING, is_marked
 from metrics.rundir import ensure_private
-
-FILE_NAME = "draining"
 
 _here = False
 
@@ -25,7 +21,7 @@ def mark() -> None:
         _here = True
         return
     ensure_private(run_dir, strict=conf.run_dir_is_auto)
-    (run_dir / FILE_NAME).touch(mode=0o600)
+    (run_dir / DRAINING).touch(mode=0o600)
 
 
 def unmark() -> None:
@@ -33,15 +29,10 @@ def unmark() -> None:
     global _here
     _here = False
     if (run_dir := conf.run_dir) is not None:
-        (run_dir / FILE_NAME).unlink(missing_ok=True)
+        (run_dir / DRAINING).unlink(missing_ok=True)
 
 
 def is_draining() -> bool:
     """Whether this host is marked."""
     run_dir = conf.run_dir
     return _here if run_dir is None else is_marked(run_dir)
-
-
-def is_marked(run_dir: Path) -> bool:
-    """Whether the host of ``run_dir`` is marked, for those who know the directory."""
-    return os.path.exists(f"{run_dir}/{FILE_NAME}")

@@ -5,12 +5,19 @@ Only the standard library is imported here, so that ``sentinel-health`` starts q
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from health.record import TYPE_CHECKING, record, replace
+from health.state import SHARED, BackendHealth, Document, frozen_mapping
 
-from health.state import SHARED, BackendHealth, Document
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    Backends = Mapping[str, BackendHealth]
+    Policy = Callable[[Backends], bool]
+    """Whether the service is ready with these backends, each of which is healthy or not.
+
+    ``healthy`` is True for what may be relied on and False for all else; a stale or
+    unknown state never comes as True.
+    """
 
 READY = "ready"
 NOT_READY = "not_ready"
@@ -23,14 +30,6 @@ DEGRADED = "degraded"
 
 CRITICAL = "critical"
 """The tag that the policy of the same name asks for."""
-
-Backends = Mapping[str, BackendHealth]
-Policy = Callable[[Backends], bool]
-"""Whether the service is ready with these backends, each of which is healthy or not.
-
-``healthy`` is True for what may be relied on and False for all else; a stale or
-unknown state never comes as True.
-"""
 
 
 def any_healthy(backends: Backends) -> bool:
@@ -48,12 +47,12 @@ def critical_healthy(backends: Backends) -> bool:
     return all(b.healthy for b in backends.values() if CRITICAL in b.tags)
 
 
-POLICIES: Mapping[str, Policy] = MappingProxyType(
+POLICIES: Mapping[str, Policy] = frozen_mapping(
     {"any": any_healthy, "all": all_healthy, "critical": critical_healthy}
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verdict:
     """What readiness says, and of which backends.
 
@@ -121,7 +120,7 @@ def judge(
     return Verdict(
         status=status,
         reason=reason,
-        backends=MappingProxyType(backends),
+        backends=frozen_mapping(backends),
         clock=clock,
         age=max(0.0, clock - max(checks)) if checks else None,
         valid_until=min(ends, default=float("inf")),
@@ -137,7 +136,7 @@ def _decide(
     def met(*accepted: str, shared: bool = False) -> bool:
         return policy(
             {
-                name: dataclasses.replace(
+                name: replace(
                     b,
                     healthy=states[name] in accepted
                     or (shared and b.scope == SHARED and states[name] == "unhealthy"),

@@ -127,7 +127,9 @@ class Prober:
             declare=declare,
         )
         pool = ProbePool(self._inbox.put)
-        targets = {name: _target(c) for name, c in self._backends.items()}
+        targets = {
+            name: _Target(c, make_probe(c), time.monotonic()) for name, c in self._backends.items()
+        }
         self._leading = True
         try:
             self._board.update(declare)
@@ -277,13 +279,13 @@ class _Unbuildable(Probe):
         raise ProbeError(f"the probe cannot be made: {self._error}")
 
 
-def _target(config: BackendConfig) -> _Target:
+def make_probe(config: BackendConfig) -> Probe:
+    """Return the probe of ``config``; one that cannot be made fails each check and says why."""
     try:
-        probe = build(config)
+        return build(config)
     except Exception as e:  # noqa: BLE001 - one wrong backend must not end the others' checks
         logger.error("backend %s cannot be probed: %s", config.name, e)
-        probe = _Unbuildable(e)
-    return _Target(config, probe, time.monotonic())
+        return _Unbuildable(e)
 
 
 _guard = threading.Lock()

@@ -5,7 +5,6 @@ It reads the board and the drain mark: microseconds, and nothing is sent to a ba
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 from collections.abc import Collection
@@ -17,6 +16,7 @@ from health.conf import conf
 from health.drain import is_draining
 from health.metrics import FAULTS
 from health.policy import NOT_READY, Verdict, judge
+from health.record import replace
 from health.state import BackendHealth, Document
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def settle(document: Document) -> Document:
     The names of the settings, and the verdict on what the document holds.
     """
     verdict = _judge(document, clock.now(), draining=False)
-    return dataclasses.replace(
+    return replace(
         document,
         policy=conf.readiness_name,
         shared_failure=conf.shared_failure,
@@ -92,7 +92,7 @@ def _judge(
     except Exception:
         FAULTS.labels("policy").inc()
         logger.exception("the readiness policy %s failed, so not ready", conf.readiness_name)
-        return dataclasses.replace(ask(policy=lambda _: False), status=NOT_READY, reason=None)
+        return replace(ask(policy=lambda _: False), status=NOT_READY, reason=None)
 
 
 def with_configured(document: Document) -> Document:
@@ -104,6 +104,4 @@ def with_configured(document: Document) -> Document:
     }
     if not missing:
         return document
-    return dataclasses.replace(
-        document, backends=MappingProxyType({**document.backends, **missing})
-    )
+    return replace(document, backends=MappingProxyType({**document.backends, **missing}))

@@ -5,12 +5,14 @@ Only the standard library is imported here, so that ``sentinel-health`` starts q
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from health.record import TYPE_CHECKING, field, names_of, record, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+frozen_mapping = type(type.__dict__)
+"""types.MappingProxyType, without the import."""
 
 LOCAL = "local"
 SHARED = "shared"
@@ -21,7 +23,7 @@ MAX_EVENTS = 200
 """How many changes a document remembers for those who have not recorded them yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Observation:
     """What one check of a backend showed; ``latency`` is in seconds."""
 
@@ -30,7 +32,7 @@ class Observation:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BackendHealth:
     """What is known of one backend.
 
@@ -98,7 +100,7 @@ class BackendHealth:
             healthy = True
         elif not seen.healthy and (healthy is None or failures >= self.fall):
             healthy = False
-        return dataclasses.replace(
+        return replace(
             self,
             healthy=healthy,
             last_check=at,
@@ -111,7 +113,7 @@ class BackendHealth:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Event:
     """One change of a backend's state; ``was`` is None when it was not known."""
 
@@ -123,7 +125,7 @@ class Event:
     error: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Document:
     """Everything that the processes share: the backends, and what judges them.
 
@@ -134,7 +136,7 @@ class Document:
     ``damaged`` marks a document that could not be read.
     """
 
-    backends: Mapping[str, BackendHealth] = field(default_factory=lambda: MappingProxyType({}))
+    backends: Mapping[str, BackendHealth] = field(default_factory=lambda: frozen_mapping({}))
     policy: str = "any"
     shared_failure: str = "not_ready"
     verdict: tuple[str, str | None] | None = None
@@ -160,9 +162,9 @@ class Document:
                 events.append(
                     Event(sequence, name, before.healthy, after.healthy, at, observation.error)
                 )
-        changed = dataclasses.replace(
+        changed = replace(
             self,
-            backends=MappingProxyType(backends),
+            backends=frozen_mapping(backends),
             events=(*self.events, *events)[-MAX_EVENTS:],
             sequence=self.sequence + len(events),
         )
@@ -171,17 +173,15 @@ class Document:
     def shifted(self, offset: float) -> Document:
         """Return the document with its times on a clock that is ``offset`` seconds ahead."""
         backends = {
-            name: b if b.checked is None else dataclasses.replace(b, checked=b.checked + offset)
+            name: b if b.checked is None else replace(b, checked=b.checked + offset)
             for name, b in self.backends.items()
         }
-        return dataclasses.replace(
-            self, backends=MappingProxyType(backends), written=self.written + offset
-        )
+        return replace(self, backends=frozen_mapping(backends), written=self.written + offset)
 
     def forgetting_states(self) -> Document:
         """Return the document with its backends known by name only."""
         backends = {
-            name: dataclasses.replace(
+            name: replace(
                 b,
                 healthy=None,
                 checked=None,
@@ -192,18 +192,20 @@ class Document:
             )
             for name, b in self.backends.items()
         }
-        return dataclasses.replace(self, backends=MappingProxyType(backends))
+        return replace(self, backends=frozen_mapping(backends))
 
 
-_BACKEND_FIELDS = tuple(f.name for f in dataclasses.fields(BackendHealth))
-_EVENT_FIELDS = tuple(f.name for f in dataclasses.fields(Event))
+_BACKEND_FIELDS = names_of(BackendHealth)
+_EVENT_FIELDS = names_of(Event)
 _PLAIN_FIELDS = tuple(
-    f.name for f in dataclasses.fields(Document) if f.name not in {"backends", "events", "damaged"}
+    name for name in names_of(Document) if name not in {"backends", "events", "damaged"}
 )
 
 
 def dump(document: Document) -> bytes:
     """Return ``document`` as JSON."""
+    import json
+
     data: dict[str, Any] = {name: getattr(document, name) for name in _PLAIN_FIELDS}
     data["backends"] = [
         {name: getattr(b, name) for name in _BACKEND_FIELDS} for b in document.backends.values()
@@ -217,6 +219,8 @@ def load(content: bytes) -> Document:
 
     Raises ValueError for anything else.
     """
+    import json
+
     try:
         data = json.loads(content)
         backends = {item["name"]: _backend(item) for item in data["backends"]}
@@ -227,7 +231,7 @@ def load(content: bytes) -> Document:
         if plain.get("verdict") is not None:
             status, reason = plain["verdict"]
             plain["verdict"] = (status, reason)
-        return Document(backends=MappingProxyType(backends), events=events, **plain)
+        return Document(backends=frozen_mapping(backends), events=events, **plain)
     except (KeyError, TypeError, AttributeError, RecursionError) as e:
         raise ValueError(f"not a health document: {e!r}") from e
 

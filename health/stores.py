@@ -1,22 +1,18 @@
-"""Where a document lives: in this process, or in a file that all processes read.
-
-Only the standard library is imported here, so that ``sentinel-health`` starts quickly.
-"""
+"""Where a document lives: in this process, or in a file that all processes read."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from health import clock
+from health import boardfile, clock
 from health.locks import FileLock
-from health.state import Document, dump, load
+from health.record import replace
+from health.state import Document
 from metrics.rundir import ensure_private
 
 Change = Callable[[Document], Document]
@@ -43,7 +39,7 @@ class Store(Protocol):
 
 def stamped(document: Document) -> Document:
     """Return ``document`` with the time of writing, here and now."""
-    return dataclasses.replace(
+    return replace(
         document,
         boot=clock.boot_id(),
         written=clock.now(),
@@ -77,26 +73,6 @@ class MemoryStore:
             return self._document
 
 
-MAGIC = b"sentinel-board-1 "
-MAX_BYTES = 16 * 1024 * 1024
-_DAMAGED = Document(damaged=True)
-_EMPTY = Document()
-
-
-def seal(document: Document) -> bytes:
-    """Return ``document`` as JSON below a line with its checksum."""
-    content = dump(document)
-    return b"%s%08x\n%s" % (MAGIC, zlib.crc32(content), content)
-
-
-def unseal(sealed: bytes) -> Document:
-    """Parse what `seal` wrote. Raises ValueError when a single byte of it differs."""
-    head, _, content = sealed.partition(b"\n")
-    if head != b"%s%08x" % (MAGIC, zlib.crc32(content)):
-        raise ValueError("the checksum does not fit")
-    return load(content)
-
-
 class FileStore:
     """A document in ``run_dir/health/board``, rewritten beside and renamed.
 
@@ -107,25 +83,30 @@ class FileStore:
 
     def __init__(self, run_dir: Path, *, strict: bool = True) -> None:
         self.run_dir = run_dir
-        self.directory = run_dir / "health"
-        self.path = str(self.directory / "board")
+        self.directory = run_dir / boardfile.DIRECTORY
+        self.path = str(self.directory / boardfile.NAME)
         self._strict = strict
         self._lock_path = self.directory / "board.lock"
-        self._cached: tuple[tuple[int, int, int] | None, Document] = (None, _EMPTY)
-        self._last_good = _EMPTY
+        self._cached: tuple[boardfile.Key | None, Document] = (None, boardfile.EMPTY)
+        self._last_good = boardfile.EMPTY
 
     def read(self) -> Document:
         """Return the document; one system call while nobody has written since."""
         try:
             info = os.stat(self.path)
         except FileNotFoundError:
-            return _EMPTY
+            return boardfile.EMPTY
         except OSError:
-            return _DAMAGED
+            return boardfile.DAMAGED
         key, document = self._cached
-        if key == (info.st_mtime_ns, info.st_ino, info.st_size):
+        if key == boardfile.key_of(info):
             return document
-        return self._load()
+        key, document = boardfile.read(self.path)
+        if not document.damaged:
+            self._last_good = document
+        if key is not None:
+            self._cached = key, document
+        return document
 
     def update(self, change: Change) -> Document:
         """Replace the document under a lock between all processes. Raises OSError."""
@@ -135,7 +116,7 @@ class FileStore:
             current = self.read()
             base = self._last_good if current.damaged else current
             document = stamped(change(base))
-            self._write(seal(document), directory)
+            self._write(boardfile.seal(document), directory)
         return document
 
     def prepare(self) -> Path:
@@ -148,28 +129,6 @@ class FileStore:
             self.directory.mkdir(mode=0o700, exist_ok=True)
             self._give_to_owner(str(self.directory))
         return self.directory
-
-    def _load(self) -> Document:
-        try:
-            with open(self.path, "rb") as file:
-                info = os.fstat(file.fileno())
-                content = file.read(MAX_BYTES + 1)
-        except FileNotFoundError:
-            return _EMPTY
-        except OSError:
-            return _DAMAGED
-        try:
-            if info.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
-                raise ValueError("the file belongs to another user")
-            document = unseal(content)
-        except ValueError:
-            document = _DAMAGED
-        else:
-            if document.boot != clock.boot_id():  # its times are on a clock that is gone
-                document = document.forgetting_states()
-            self._last_good = document
-        self._cached = ((info.st_mtime_ns, info.st_ino, info.st_size), document)
-        return document
 
     def _write(self, content: bytes, directory: Path) -> None:
         beside = str(directory / "board.new")  # ours alone while we hold the lock

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health import clock, state, stores
+from health import boardfile, clock, state
 from health.board import BOARD, BackendHealthMap
 from health.state import BackendHealth, Document, Observation
 from health.stores import FileStore
@@ -102,7 +102,7 @@ def test_documents_survive_their_json() -> None:
         verdict=("ready", None),
         sequence=1,
     )
-    assert stores.unseal(stores.seal(document)) == document
+    assert boardfile.unseal(boardfile.seal(document)) == document
 
 
 def test_all_processes_see_one_board(store: FileStore) -> None:
@@ -146,7 +146,7 @@ def test_many_writers_lose_nothing(store: FileStore) -> None:
     }
 
 
-SEALED = stores.seal(Document(backends={"db": BackendHealth("db", True, 1.0, 2.0)}))
+SEALED = boardfile.seal(Document(backends={"db": BackendHealth("db", True, 1.0, 2.0)}))
 
 
 @settings(max_examples=500, deadline=None)
@@ -162,7 +162,7 @@ def test_no_flipped_byte_goes_unnoticed(data: st.DataObject) -> None:
         broken = content[:at] + junk + content[at + len(junk) :]
     if broken != content:
         with pytest.raises(ValueError, match=r"."):
-            stores.unseal(broken)
+            boardfile.unseal(broken)
 
 
 @pytest.mark.parametrize("junk", [b"", b"\0" * 100, b"{}", os.urandom(5000)])

@@ -1,0 +1,136 @@
+"""``sentinel-health``: what ``health_status`` says, without importing Django.
+
+For exec probes and cron: it reads the board's file and ends with 0 (ready), 1 (not
+ready) or 2 (unknown or stale). What it imports decides how quick it is, hence the
+arguments parsed by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from health import boardfile, clock, report
+from health.marks import is_marked
+from health.policy import NO_BACKENDS, POLICIES, UNKNOWN, Verdict, judge
+from health.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE = """\
+usage: sentinel-health [--run-dir DIR] [--format table|json] [--exclude NAME]...
+                       [--tag TAG]... [--quiet]
+
+Say whether the service is ready, from what its prober last wrote.
+Exit codes: 0 ready, 1 not ready, 2 unknown or stale, or wrong usage.
+
+  --run-dir DIR   the service's SENTINEL_RUN_DIR (default: the environment's, or
+                  the automatic one of the project in this folder)
+  --format        table (default) or json
+  --exclude NAME  pass this backend over
+  --tag TAG       count only backends with this tag
+  -q, --quiet     print nothing
+"""
+
+
+class UsageError(Exception):
+    """The arguments cannot be understood; the message says which and why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the verdict and return the exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if "-h" in arguments or "--help" in arguments:
+        print(USAGE, end="")
+        return 0
+    try:
+        given = _parse(arguments)
+        run_dir = given["--run-dir"][-1] if given["--run-dir"] else find_run_dir()
+    except UsageError as e:
+        print(f"sentinel-health: {e}", file=sys.stderr)
+        return report.EXIT_CODES[UNKNOWN]
+    verdict = assess(run_dir, exclude=given["--exclude"], tags=given["--tag"])
+    if not given["--quiet"]:
+        as_json = given["--format"][-1:] == ["json"]
+        print(report.as_json(verdict) if as_json else report.as_table(verdict))
+    return report.EXIT_CODES[verdict.status]
+
+
+def _parse(arguments: list[str]) -> dict[str, list[str]]:
+    """Return each option's values. Raises UsageError."""
+    given: dict[str, list[str]] = {
+        name: [] for name in ("--run-dir", "--format", "--exclude", "--tag", "--quiet")
+    }
+    while arguments:
+        name, has_value, value = arguments.pop(0).partition("=")
+        if name in ("-q", "--quiet") and not has_value:
+            given["--quiet"].append("yes")
+            continue
+        if name not in given or name == "--quiet":
+            raise UsageError(f"unknown argument {name}; see --help")
+        if not has_value:
+            if not arguments:
+                raise UsageError(f"{name} needs a value; see --help")
+            value = arguments.pop(0)
+        if name == "--format" and value not in ("table", "json"):
+            raise UsageError(f"--format is table or json, not {value}")
+        given[name].append(value)
+    return given
+
+
+def assess(run_dir: str, *, exclude: Sequence[str] = (), tags: Sequence[str] = ()) -> Verdict:
+    """Return the verdict on the board of ``run_dir``; one that was never written is unknown."""
+    _, document = boardfile.read(f"{run_dir}/{boardfile.DIRECTORY}/{boardfile.NAME}")
+    verdict = judge(
+        document,
+        clock=clock.now(),
+        policy=POLICIES.get(document.policy),
+        shared_failure=document.shared_failure,
+        draining=is_marked(run_dir),
+        exclude=exclude,
+        tags=tags,
+    )
+    if verdict.reason == NO_BACKENDS and document is boardfile.EMPTY:
+        return Verdict(UNKNOWN, f"no board in {run_dir}", {}, verdict.clock)
+    return verdict
+
+
+def find_run_dir() -> str:
+    """Return the directory that the service of this folder uses. Raises UsageError."""
+    given = os.environ.get("SENTINEL_RUN_DIR", "auto")
+    if given not in ("", "auto"):
+        return given
+    folder = os.getcwd()
+    package = (os.environ.get("DJANGO_SETTINGS_MODULE") or _settings_of(folder)).partition(".")[0]
+    there = package and (
+        os.path.isdir(f"{folder}/{package}") or os.path.isfile(f"{folder}/{package}.py")
+    )
+    if not there:
+        raise UsageError(
+            "cannot tell whose board to read: give --run-dir or SENTINEL_RUN_DIR,"
+            " or start it in the folder of manage.py"
+        )
+    from metrics.rundir import auto_path
+
+    return str(auto_path(package, folder))
+
+
+def _settings_of(folder: str) -> str:
+    """Return the settings' module that manage.py names, or nothing."""
+    try:
+        with open(f"{folder}/manage.py", encoding="utf-8") as file:
+            _, _, rest = file.read().partition("DJANGO_SETTINGS_MODULE")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    words = rest.replace("'", '"').split('"')
+    return words[2] if len(words) > 2 else ""
+
+
+def run() -> None:
+    """Be the console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

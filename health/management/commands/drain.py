@@ -1,0 +1,37 @@
+"""``manage.py drain``: mark this host not ready, or ready again."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from health import drain
+from health.conf import conf
+
+
+class Command(BaseCommand):
+    """Set or remove the drain mark."""
+
+    help = "Make /ready answer 503 on this host, so that no new traffic comes."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Take ``--undo``."""
+        parser.add_argument("--undo", action="store_true", help="make this host ready again")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Set or remove the mark, and say so."""
+        if conf.run_dir is None:
+            raise CommandError(
+                "SENTINEL_RUN_DIR is None, so other processes would not see the mark"
+            )
+        try:
+            if options["undo"]:
+                drain.unmark()
+            else:
+                drain.mark()
+        except OSError as e:
+            raise CommandError(str(e)) from e
+        self.stdout.write("not draining" if options["undo"] else "draining")

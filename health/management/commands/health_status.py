@@ -1,0 +1,33 @@
+"""``manage.py health_status``: a table or JSON of the backends."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from health import report
+from health.readiness import assess
+
+
+class Command(BaseCommand):
+    """Print the verdict on readiness; exit with 0 ready, 1 not ready, 2 unknown or stale."""
+
+    help = "Say whether this service is ready: 0 ready, 1 not ready, 2 unknown or stale."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Take what ``sentinel-health`` takes."""
+        parser.add_argument("--format", choices=("table", "json"), default="table")
+        parser.add_argument("--exclude", action="append", default=[], metavar="NAME")
+        parser.add_argument("--tag", action="append", default=[], metavar="TAG")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print and exit."""
+        verdict = assess(exclude=options["exclude"], tags=options["tag"])
+        render = report.as_json if options["format"] == "json" else report.as_table
+        self.stdout.write(render(verdict))
+        if code := report.EXIT_CODES[verdict.status]:
+            sys.exit(code)

@@ -1,0 +1,20 @@
+"""The drain mark's place in the run directory.
+
+Only the standard library is imported here, so that ``sentinel-health`` starts quickly.
+"""
+
+from __future__ import annotations
+
+import os
+
+from health.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DRAINING = "draining"
+
+
+def is_marked(run_dir: str | Path) -> bool:
+    """Whether the host of ``run_dir`` is marked as draining; one ``stat``."""
+    return os.path.exists(f"{run_dir}/{DRAINING}")
