@@ -78,7 +78,11 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     names = list(settings.MIDDLEWARE)
     if _MIDDLEWARE not in names:
         return []
-    before = [name for name in names[: names.index(_MIDDLEWARE)] if not name.startswith("health.")]
+    before = [
+        name
+        for name in names[: names.index(_MIDDLEWARE)]
+        if not name.startswith(("health.", "metrics."))
+    ]
     if not before:
         return []
     return [

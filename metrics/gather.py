@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from prometheus_client import (
@@ -16,11 +17,13 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
+    Info,
     Metric,
+    PlatformCollector,
     ProcessCollector,
     Summary,
 )
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import Enum as Enum_
 
 from metrics import build_info, process_figures
 from metrics.collectors import Collect, CollectorGuard
@@ -65,19 +68,17 @@ def gather(deadline: float) -> Gathered:
     foreign: list[tuple[str, Collect]] = []
     hidden: set[int] = set()
     for collector in _collectors():
-        name = _name(collector)
-        if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
+        name, sort = _name(collector), _sort_of(collector)
+        if sort is _Sort.VALUES:
             if _asks_a_function(collector):
-                hidden.update(shared.get(str(collector._name), ()))
+                hidden.update(shared.get(name, ()))
                 foreign.append((name, collector.collect))
-            elif str(collector._name) not in shared:
+            elif name not in shared:
                 trusted.append((name, collector.collect))
-        elif snapshot is not None and isinstance(collector, (ProcessCollector, GCCollector)):
-            continue  # of the answering process alone: the figures would jump about
-        elif isinstance(collector, MetricWrapperBase):
-            trusted.append((name, collector.collect))
-        else:
+        elif sort is _Sort.FOREIGN:
             foreign.append((name, collector.collect))
+        elif sort is _Sort.OURS or snapshot is None:
+            trusted.append((name, collector.collect))
     trusted.append(("build_info", build_info.collect))
     if snapshot is not None:
         trusted.append(("process_figures", lambda: process_figures.collect(_workers(store))))
@@ -144,17 +145,47 @@ class _TargetInfo:
         return [self.registry._target_info_metric()]  # type: ignore[no-untyped-call]
 
 
+class _Sort(Enum):
+    """What is to be done with a collector."""
+
+    VALUES = "in the store if there is one"
+    OURS = "known, quick and harmless"
+    ONE_PROCESS = "of the answering process alone: jumps about where there are several"
+    FOREIGN = "other people's code"
+
+
+_sorts: dict[type, _Sort] = {}
+
+
+def _sort_of(collector: Any) -> _Sort:
+    """Return what is to be done with a collector, asking once for each class."""
+    kind = type(collector)
+    if kind not in _sorts:
+        _sorts[kind] = _sort(kind)
+    return _sorts[kind]
+
+
+def _sort(kind: type) -> _Sort:
+    if issubclass(kind, (Counter, Gauge, Histogram, Summary)):
+        return _Sort.VALUES
+    if issubclass(kind, (ProcessCollector, GCCollector)):
+        return _Sort.ONE_PROCESS
+    if issubclass(kind, (Enum_, Info, PlatformCollector)):
+        return _Sort.OURS
+    return _Sort.FOREIGN
+
+
 def _name(collector: Any) -> str:
     """Name a collector for people: its metric, or else its class."""
-    if isinstance(collector, MetricWrapperBase):
-        return str(collector._name)
+    if isinstance(name := getattr(collector, "_name", None), str):
+        return name
     kind = collector if isinstance(collector, type) else type(collector)
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _asks_a_function(metric: MetricWrapperBase) -> bool:
+def _asks_a_function(metric: Any) -> bool:
     """Whether a gauge, or a child of it, takes its value from ``set_function``."""
-    if not isinstance(metric, Gauge):
+    if metric._type != "gauge":
         return False
     children = list(getattr(metric, "_metrics", {}).values())
     return any("_child_samples" in vars(one) for one in (metric, *children))

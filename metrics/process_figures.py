@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
@@ -33,6 +37,21 @@ class Worker(Protocol):
 LABELS = ("worker", "kind")
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the system knows of a process: seconds, unix seconds, bytes and numbers.
+
+    ``open_fds`` is None where another user's process may not be asked.
+    """
+
+    cpu_seconds: float
+    start_time_seconds: float
+    resident_memory_bytes: float
+    virtual_memory_bytes: float
+    threads: float
+    open_fds: float | None
+
+
 def collect(workers: Iterable[Worker]) -> list[Metric]:
     """Return the ``process_*`` families, a series for each of ``workers`` that is alive.
 
@@ -42,8 +61,8 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
     cpu = CounterMetricFamily(
         "process_cpu_seconds", "Total user and system CPU time spent in seconds", labels=LABELS
     )
-    start, resident, virtual, files, threads = (
-        GaugeMetricFamily(f"process_{name}", text, labels=LABELS)
+    gauges = {
+        name: GaugeMetricFamily(f"process_{name}", text, labels=LABELS)
         for name, text in (
             ("start_time_seconds", "Start time of the process since unix epoch in seconds"),
             ("resident_memory_bytes", "Resident memory size in bytes"),
@@ -51,21 +70,62 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
             ("open_fds", "Number of open file descriptors"),
             ("threads", "Number of threads"),
         )
-    )
+    }
+    read = _read_proc if sys.platform == "linux" else _read_psutil
     for worker in workers:
         if not worker.alive:
             continue
-        labels = (str(worker.number), worker.kind)
         try:
-            process = psutil.Process(worker.pid)
-            with process.oneshot():
-                times, memory = process.cpu_times(), process.memory_info()
-                cpu.add_metric(labels, times.user + times.system)
-                start.add_metric(labels, process.create_time())
-                resident.add_metric(labels, memory.rss)
-                virtual.add_metric(labels, memory.vms)
-                threads.add_metric(labels, process.num_threads())
-                files.add_metric(labels, process.num_fds())
-        except (psutil.Error, OSError):
+            figures = read(worker.pid)
+        except (OSError, ValueError, IndexError, psutil.Error):  # it has just ended
             continue
-    return [cpu, start, resident, virtual, files, threads]
+        labels = (str(worker.number), worker.kind)
+        cpu.add_metric(labels, figures.cpu_seconds)
+        for name, gauge in gauges.items():
+            value = getattr(figures, name)
+            if value is not None:
+                gauge.add_metric(labels, value)
+    return [cpu, *gauges.values()]
+
+
+def _read_proc(pid: int) -> Figures:
+    """Read /proc, see proc(5); a sixth of psutil's time, and scrapes are many."""
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        # The second field is the program's name, which may hold spaces and brackets.
+        fields = file.read().rpartition(b")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    try:
+        open_fds: int | None = len(os.listdir(f"/proc/{pid}/fd"))
+    except PermissionError:
+        open_fds = None
+    return Figures(
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / ticks,
+        start_time_seconds=_boot_time() + int(fields[19]) / ticks,
+        resident_memory_bytes=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
+        virtual_memory_bytes=int(fields[20]),
+        threads=int(fields[17]),
+        open_fds=open_fds,
+    )
+
+
+@cache
+def _boot_time() -> float:
+    return float(psutil.boot_time())
+
+
+def _read_psutil(pid: int) -> Figures:
+    process = psutil.Process(pid)
+    with process.oneshot():
+        times, memory = process.cpu_times(), process.memory_info()
+        try:
+            open_fds: int | None = process.num_fds()
+        except psutil.AccessDenied:
+            open_fds = None
+        return Figures(
+            cpu_seconds=times.user + times.system,
+            start_time_seconds=process.create_time(),
+            resident_memory_bytes=memory.rss,
+            virtual_memory_bytes=memory.vms,
+            threads=process.num_threads(),
+            open_fds=open_fds,
+        )

@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily
-
-from metrics.exposition import TEXT_0_0_4, Converted, Format, Template, convert, template
+from metrics.exposition import TEXT_0_0_4, Converted, Format, Template, template
 from metrics.flight import SharedFlight
 from metrics.gather import Gathered, gather
 from metrics.shared.model import Family, Layout, SampleKey
@@ -60,32 +59,27 @@ def render(
     left out. TimeoutError when even the turn to gather does not come by then.
     """
     gathered = _gather(time_limit)
-    wanted = None if names is None else frozenset(names)
-    options: dict[str, Any] = {"names": wanted, "created": created}
+    options: dict[str, Any] = {
+        "names": None if names is None else frozenset(names),
+        "created": created,
+    }
     pieces: list[str] = []
     left_out = list(gathered.left_out)
     taken: frozenset[str] = frozenset()
     snapshot, others = gathered.snapshot, gathered.others
     if snapshot is not None:
-        ready = _fitting(
-            lambda untyped: _templates.get(
-                snapshot.layout, fmt, hidden=gathered.hidden, untyped=untyped, **options
-            ),
-            snapshot.values,
-            frozenset(),
-        )
+        prepare = partial(_templates.get, snapshot.layout, fmt, hidden=gathered.hidden, **options)
+        ready = _fitting(prepare, snapshot.values, frozenset())
         pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
         left_out += ready.left_out
         taken = ready.claims
-    made = _fitting(
-        lambda untyped: template(others.families, fmt, taken=taken, untyped=untyped, **options),
-        others.values,
-        frozenset(others.malformed if fmt.is_openmetrics else ()),
-    )
-    pieces.append(made.fill(others.values, others.exemplars, others.timestamps))
-    left_out += made.left_out
-    count = _left_out_family(len(left_out))
-    pieces.append(template(count.families, fmt, names=wanted).fill(count.values))
+    prepare = partial(_templates.get, _layout_of(others), fmt, taken=taken, **options)
+    malformed = frozenset(others.malformed if fmt.is_openmetrics else ())
+    ready = _fitting(prepare, others.values, malformed)
+    pieces.append(ready.fill(others.values, others.exemplars, others.timestamps))
+    left_out += ready.left_out
+    ready = _templates.get(_LEFT_OUT, fmt, **options)
+    pieces.append(ready.fill([float(len(left_out))]))
     if fmt.is_openmetrics:
         pieces.append("# EOF\n")
     _log_new(left_out)
@@ -113,14 +107,12 @@ def _gather(time_limit: float) -> Gathered:
 
 
 def _fitting(
-    prepare: Callable[[frozenset[int]], Template],
-    values: Sequence[float],
-    malformed: frozenset[int],
+    prepare: Callable[..., Template], values: Sequence[float], malformed: frozenset[int]
 ) -> Template:
     """Return a template that can hold ``values``: OpenMetrics refuses some in some types."""
-    first = prepare(malformed)
+    first = prepare(untyped=malformed)
     unfit = first.unfit(values)
-    return prepare(malformed | unfit) if unfit else first
+    return prepare(untyped=malformed | unfit) if unfit else first
 
 
 def _with_values(families: Sequence[Family], values: Sequence[float]) -> list[FamilyFigures]:
@@ -132,36 +124,23 @@ def _with_values(families: Sequence[Family], values: Sequence[float]) -> list[Fa
     return result
 
 
-def _left_out_family(number: int) -> Converted:
-    return convert(
-        [
-            GaugeMetricFamily(
-                "sentinel_scrape_left_out",
-                "Series, families and collectors missing from this very scrape; see the log",
-                value=number,
-            )
-        ]
-    )
-
-
 class _Templates:
-    """The latest templates of the latest layout; few, since clients seldom differ."""
+    """The templates that were used last; few, since clients seldom differ."""
 
-    LIMIT = 8
+    LIMIT = 10
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._layout: Layout | None = None
         self._kept: dict[object, Template] = {}
-        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, layout: Layout, fmt: Format, **options: Any) -> Template:
         """Return the template of ``layout`` with these options of `template`."""
-        key = (fmt, *sorted(options.items()))
+        key = (layout, fmt, *sorted(options.items()))
         with self._lock:
-            if layout is not self._layout:
-                self._layout = layout
-                self._kept.clear()
             found = self._kept.pop(key, None)
             if found is None:
                 found = template(layout.families, fmt, **options)
@@ -173,6 +152,29 @@ class _Templates:
 
 _templates = _Templates()
 _logged: set[str] = set()
+_other_layout = Layout(())
+
+_LEFT_OUT = Layout(
+    (
+        Family(
+            "sentinel_scrape_left_out",
+            "gauge",
+            "Series, families and collectors missing from this very scrape; see the log",
+            "",
+            (SampleKey("sentinel_scrape_left_out", ()),),
+        ),
+    )
+)
+
+
+def _layout_of(others: Converted) -> Layout:
+    """Return the layout of collectors' families: the last one while nothing has changed."""
+    global _other_layout
+    families = tuple(others.families)
+    layout = _other_layout
+    if families != layout.families:
+        layout = _other_layout = Layout(families)
+    return layout
 
 
 def _log_new(left_out: Sequence[str]) -> None:

@@ -59,6 +59,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "health.middleware.HealthMiddleware",  # first: nothing may come between a probe and its answer
+    "metrics.middleware.MetricsMiddleware",
     "metrics.activity.ActivityMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",

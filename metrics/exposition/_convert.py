@@ -119,6 +119,8 @@ def _row(sample: Sample, name: str, kind: str) -> tuple[Labels, _Row]:
 
 def _ordered(group: list[_Row]) -> list[_Row]:
     """Put bounds in ascending order, what has none behind them; timestamps all or none."""
+    if len(group) == 1:
+        return group
     if any(row.timestamp is None for row in group):
         for row in group:
             row.timestamp = None

@@ -38,13 +38,8 @@ _TEXT_TYPES = {
 }
 
 
-@dataclass(slots=True)
-class Line:
-    """One sample: its place among the values, its suffix and its labels."""
-
-    position: int
-    suffix: str
-    labels: Labels
+Line = tuple[int, str, Labels]
+"""One sample: its place among the values, its suffix and its labels."""
 
 
 @dataclass(slots=True)
@@ -74,7 +69,7 @@ class Part:
     def claims(self, fmt: Format) -> set[str]:
         """Return the names that no other part of a scrape may use."""
         stem = self.stem(fmt)
-        suffixes = {line.suffix for line in self.lines}
+        suffixes = {suffix for _, suffix, _ in self.lines}
         if fmt.is_openmetrics:
             suffixes.update(("", *SUFFIXES[self.type]))
             suffixes.update((_CREATED,) if self.type in _WITH_CREATED else ())
@@ -83,10 +78,10 @@ class Part:
     def untyped(self) -> list[Part]:
         """Return the same samples as families of no known type, one for each name."""
         parts: dict[str, Part] = {}
-        for line in self.lines:
-            name = self.base + line.suffix
+        for position, suffix, labels in self.lines:
+            name = self.base + suffix
             part = parts.setdefault(name, Part(name, "unknown", self.help, ""))
-            part.lines.append(Line(line.position, "", line.labels))
+            part.lines.append((position, "", labels))
         return list(parts.values())
 
     def only(self, names: Collection[str], fmt: Format) -> list[Part]:
@@ -96,9 +91,7 @@ class Part:
         if not by_family.isdisjoint(names):
             return [self]
         lines = [
-            line
-            for line in self.lines
-            if self.base + line.suffix in names or stem + line.suffix in names
+            line for line in self.lines if self.base + line[1] in names or stem + line[1] in names
         ]
         if not lines:
             return []
@@ -106,7 +99,7 @@ class Part:
         if (
             fmt.is_openmetrics
             and self.type in ("histogram", "gaugehistogram")
-            and any(line.suffix != "_bucket" for line in lines)
+            and any(suffix != "_bucket" for _, suffix, _ in lines)
         ):
             return part.untyped()  # to OpenMetrics, half a histogram is none
         return [part]
@@ -158,8 +151,8 @@ def parts(
                 part = found.setdefault(
                     (sample.name, alone), Part(sample.name, alone, family.help, "")
                 )
-                part.lines.append(Line(position, "", sample.labels))
+                part.lines.append((position, "", sample.labels))
             else:
-                main.lines.append(Line(position, suffix, sample.labels))
+                main.lines.append((position, suffix, sample.labels))
     for key, part in found.items():
         yield from part.untyped() if key in plain else [part]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import isfinite
 from typing import Any
 
@@ -149,7 +149,7 @@ class _Writer:
         self.pieces: list[str] = []
         self.positions: list[int] = []
         self.left_out: list[str] = []
-        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
+        self._texts: dict[tuple[str, str], tuple[str, str]] = {}
 
     def add(self, part: Part) -> None:
         """Write a part, or as much of it as the names in use allow."""
@@ -174,20 +174,21 @@ class _Writer:
         if kind == "stateset" and not self._is_stateset(part, family):
             kind = "gauge"
         self._write_metadata(part, family, kind)
-        heads = {suffix: self._head(part, suffix) for suffix in {i.suffix for i in part.lines}}
-        rules = {suffix: _RULES.get((part.type, suffix), 0) for suffix in heads}
+        heads = {
+            suffix: (*self._head(part, suffix), _RULES.get((part.type, suffix), 0))
+            for suffix in {suffix for _, suffix, _ in part.lines}
+        }
         seen: set[str] = set()
-        for line in part.lines:
-            bare, opened, closed = heads[line.suffix]
-            inner = self._labels(line.labels)
-            key = f"{opened}{inner}{closed}" if inner else bare
+        for position, suffix, labels in part.lines:
+            bare, opened, rule = heads[suffix]
+            key = f"{opened}{self._labels(labels)}}} " if labels else bare
             if key in seen:
                 self.left_out.append(f"series {key.rstrip()}: it comes twice")
                 continue
             seen.add(key)
-            self.pieces.append(f"{key.replace('%', '%%')}%s\n")
-            self.positions.append(line.position)
-            self.rules[line.position] = rules[line.suffix]
+            self.pieces.append(f"{key}%s\n" if "%" not in key else f"{key.replace('%', '%%')}%s\n")
+            self.positions.append(position)
+            self.rules[position] = rule
 
     def _write_metadata(self, part: Part, family: str, kind: str) -> None:
         name = family if is_plain_metric(family) else f'"{escape_value(family)}"'
@@ -208,37 +209,40 @@ class _Writer:
     def _is_stateset(self, part: Part, family: str) -> bool:
         """Whether each sample has the label that OpenMetrics names after the family."""
         return (
-            all(any(name == part.base for name, _ in line.labels) for line in part.lines)
+            all(any(name == part.base for name, _ in labels) for _, _, labels in part.lines)
             and label_name(part.base, self.fmt.escaping).strip('"') == family
         )
 
-    def _head(self, part: Part, suffix: str) -> tuple[str, str, str]:
-        """Return a sample's text up to its value: without labels; before and after them."""
+    def _head(self, part: Part, suffix: str) -> tuple[str, str]:
+        """Return a sample's text up to its value without labels, and up to its labels."""
         name = part.stem(self.fmt) + suffix
         if is_plain_metric(name):
-            return f"{name} ", f"{name}{{", "} "
+            return f"{name} ", f"{name}{{"
         quoted = f'"{escape_value(name)}"'
-        return f"{{{quoted}}} ", f"{{{quoted},", "} "
+        return f"{{{quoted}}} ", f"{{{quoted},"
 
     def _labels(self, labels: Labels) -> str:
         """Write labels in the order of their names, each name once."""
-        pairs = [self._pair(pair) for pair in labels]
-        if len(pairs) > 1:
-            pairs.sort()
-            names = {name for name, _ in pairs}
-            if len(names) < len(pairs):
-                pairs = self._made_unique(pairs, names)
+        texts = self._texts
+        try:
+            pairs = [texts[pair] for pair in labels]
+        except KeyError:
+            for pair in labels:
+                name = label_name(pair[0], self.fmt.escaping)
+                texts[pair] = name, f'{name}="{escape_value(pair[1])}"'
+            pairs = [texts[pair] for pair in labels]
+        if len(pairs) == 1:
+            return pairs[0][1]
+        pairs.sort()
+        for (name, _), (following, _) in pairwise(pairs):
+            if name == following:
+                pairs = self._made_unique(pairs)
+                break
         return ",".join([text for _, text in pairs])
 
-    def _pair(self, pair: tuple[str, str]) -> tuple[str, str]:
-        found = self._pairs.get(pair)
-        if found is None:
-            name = label_name(pair[0], self.fmt.escaping)
-            found = self._pairs[pair] = name, f'{name}="{escape_value(pair[1])}"'
-        return found
-
-    def _made_unique(self, pairs: list[tuple[str, str]], names: set[str]) -> list[tuple[str, str]]:
+    def _made_unique(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Tell labels apart that escaping gave one name: ``a.b`` and ``a_b``."""
+        names = {name for name, _ in pairs}
         result: list[tuple[str, str]] = []
         used: set[str] = set()
         for name, text in pairs:
