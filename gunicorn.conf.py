@@ -6,16 +6,15 @@ same workers, on SENTINEL_HEALTH_BIND. Set SENTINEL_HEALTH_BIND to nothing where
 does so by itself.
 """
 
-import multiprocessing
 import os
+
+from health.gunicorn import *  # noqa: F403  the hooks, see there
+from health.supervisor import options
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentinel_project.settings")
 
 wsgi_app = "sentinel_project.wsgi:application"
-bind = [
-    os.environ.get("SENTINEL_BIND", "127.0.0.1:8000"),
-    *filter(None, [os.environ.get("SENTINEL_HEALTH_BIND", "127.0.0.1:9201")]),
-]
-workers = int(os.environ.get("SENTINEL_WORKERS", 2 * multiprocessing.cpu_count() + 1))
+bind = list(filter(None, [options.bind(), options.health_bind()]))
+workers = options.workers()
 # Its default path is one for all gunicorns of a user, which then take it from each other.
 control_socket_disable = True

@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class HealthConfig(AppConfig):
-    """Register the system checks."""
+    """Register the system checks, and put the workers' figures into the scrape."""
 
     name = "health"
     label = "sentinel_health"
@@ -14,5 +14,7 @@ class HealthConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from health import checks  # noqa: F401
+        """Do so once all apps are loaded."""
+        from health import checks, workers  # noqa: F401
+
+        workers.register()

@@ -68,3 +68,19 @@ def check_shared_failure(
 ) -> list[CheckMessage]:
     """E006: SENTINEL_SHARED_FAILURE is one of its two words."""
     return _error_of(lambda: conf.shared_failure, "E006")
+
+
+@register
+def check_stuck_seconds(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E020: SENTINEL_STUCK_SECONDS is a number of seconds, or None."""
+    return _error_of(lambda: conf.stuck_seconds, "E020")
+
+
+@register
+def check_health_urlconf(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E021: SENTINEL_HEALTH_URLCONF names a module."""
+    return _error_of(lambda: conf.health_urlconf, "E021")

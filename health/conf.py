@@ -109,6 +109,32 @@ class Conf:
             f"SENTINEL_DRAIN_SECONDS must be a number of seconds, 0 or more, not {value!r}"
         )
 
+    @property
+    def stuck_seconds(self) -> float | None:
+        """How long a full worker may go without a request's end before it is held for stuck.
+
+        ``SENTINEL_STUCK_SECONDS``, above 0; None: never. When all workers are stuck,
+        /health of the health server is 503.
+        """
+        value: Any = getattr(settings, "SENTINEL_STUCK_SECONDS", 300)
+        if value is None:
+            return None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            return float(value)
+        raise ImproperlyConfigured(
+            f"SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not {value!r}"
+        )
+
+    @property
+    def health_urlconf(self) -> str:
+        """The health server's URLs (``SENTINEL_HEALTH_URLCONF``), a dotted path of a module."""
+        value: Any = getattr(settings, "SENTINEL_HEALTH_URLCONF", "health.server_urls")
+        if isinstance(value, str) and value and all(map(str.isidentifier, value.split("."))):
+            return value
+        raise ImproperlyConfigured(
+            f"SENTINEL_HEALTH_URLCONF must be the dotted path of a module, not {value!r}"
+        )
+
 
 @functools.cache
 def _run_dir() -> Path | None:

@@ -1,7 +1,5 @@
 """URLs of the health server's port: nothing but the health endpoints and the metrics."""
 
-from __future__ import annotations
+from health.server_urls import urlpatterns
 
-from django.urls import URLPattern, URLResolver
-
-urlpatterns: list[URLPattern | URLResolver] = []
+__all__ = ["urlpatterns"]

@@ -143,3 +143,8 @@ SENTINEL_READINESS = os.environ.get("SENTINEL_READINESS") or "any"
 SENTINEL_SHARED_FAILURE = os.environ.get("SENTINEL_SHARED_FAILURE") or "not_ready"
 SENTINEL_HEALTH_STORE = os.environ.get("SENTINEL_HEALTH_STORE") or "file"
 SENTINEL_DRAIN_SECONDS = float(os.environ.get("SENTINEL_DRAIN_SECONDS") or 5)
+
+# --- Sentinel: processes ------------------------------------------------------------
+
+SENTINEL_STUCK_SECONDS = float(os.environ.get("SENTINEL_STUCK_SECONDS") or 300) or None
+SENTINEL_HEALTH_URLCONF = "sentinel_project.health_urls"

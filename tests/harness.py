@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,6 +244,17 @@ class Program:
             self.stop()
 
 
+@dataclass(frozen=True)
+class Family:
+    """The processes of a `serve`."""
+
+    parent: psutil.Process
+    arbiter: list[psutil.Process]
+    workers: list[psutil.Process]
+    health_arbiter: list[psutil.Process]
+    health_workers: list[psutil.Process]
+
+
 class Server(Program):
     """A server of the sample project, with its ports and its run directory."""
 
@@ -264,10 +276,27 @@ class Server(Program):
         }
         super().__init__(argv, log=tmp_path / "server.log", env=self.env, pass_fds=pass_fds)
 
+    def family(self) -> Family:
+        """Return the processes of a `serve`, told apart by their command lines."""
+        roles: dict[str, list[psutil.Process]] = {"application": [], "health": []}
+        for process in self.members():
+            with contextlib.suppress(psutil.Error):
+                words = process.cmdline()
+                if "health.supervisor.child" in words:
+                    roles[words[words.index("health.supervisor.child") + 1]].append(process)
+        arbiters = {name: [p for p in ps if p.ppid() == self.pid] for name, ps in roles.items()}
+        return Family(
+            parent=psutil.Process(self.pid),
+            arbiter=arbiters["application"],
+            workers=[p for p in roles["application"] if p not in arbiters["application"]],
+            health_arbiter=arbiters["health"],
+            health_workers=[p for p in roles["health"] if p not in arbiters["health"]],
+        )
+
     def wait_serving(self, *ports: int) -> Self:
-        """Wait until every one of ``ports`` (the application's) accepts connections."""
+        """Wait until every one of ``ports`` (the application's) answers requests."""
         for port in ports or (self.port,):
-            self.wait_ready(lambda port=port: _accepts(port), f"port {port}")
+            self.wait_ready(lambda port=port: _serves(port), f"port {port}")
         return self
 
 
@@ -280,6 +309,7 @@ def project_env(tmp_path: Path) -> dict[str, str]:
         "SENTINEL_VAR_DIR": str(tmp_path / "var"),
         "SENTINEL_SECRET_KEY": "a key for tests only",
         "SENTINEL_DEMO": "1",
+        "SENTINEL_DRAIN_SECONDS": "0",
     }
 
 
@@ -314,6 +344,21 @@ def gunicorn(
     argv += ["--workers", str(workers), "--worker-class", worker_class, *options]
     with Server([*argv, f"sentinel_project.{module}:application"], tmp_path, env=env) as server:
         yield server.wait_serving()
+
+
+@contextlib.contextmanager
+def serve(
+    tmp_path: Path,
+    *options: str,
+    workers: int = 2,
+    env: Mapping[str, str] | None = None,
+    health: bool = True,
+) -> Iterator[Server]:
+    """Run ``manage.py serve``; ``options`` are its own, and after ``--`` gunicorn's."""
+    argv = [sys.executable, "manage.py", "serve", "--workers", str(workers), *options]
+    with Server(argv, tmp_path, env=env) as server:
+        ports = [server.port, server.health_port] if health else [server.port]
+        yield server.wait_serving(*ports)
 
 
 @contextlib.contextmanager
@@ -368,11 +413,68 @@ class Prometheus(Program):
         return targets
 
 
-def _accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
+def _serves(port: int) -> bool:
+    with contextlib.suppress(OSError, http.client.HTTPException), Client(port) as client:
+        return client.get("/health").status > 0
     return False
 
 
 def _script(name: str) -> str:
     return str(Path(sys.executable).parent / name)
+
+
+class Load:
+    """Clients that call a tool one request after another, each over a new connection.
+
+    So does a balancer without keep-alive: what fails is the server's fault, never a
+    race for a connection that was about to be closed.
+    """
+
+    def __init__(self, port: int, tool: str = "echo", body: Any = 1, *, clients: int = 4) -> None:
+        self.succeeded = 0
+        self.failures: list[str] = []
+        self._call = lambda: post(port, f"/tools/{tool}", body)
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = self._call()
+            except (OSError, http.client.HTTPException) as e:
+                with self._lock:
+                    self.failures.append(repr(e))
+            else:
+                with self._lock:
+                    if answer.status == 200:
+                        self.succeeded += 1
+                    else:
+                        self.failures.append(f"{answer.status} {answer.text}")
+
+    def finish(self) -> int:
+        """Let every request in flight end, and return how many succeeded."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive(), "a request had no end"
+        return self.succeeded
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.finish()
+
+
+def requests_counted(port: int, tool: str = "echo") -> float:
+    """Return how many successful calls of ``tool`` a scrape of ``port`` shows."""
+    text = get(port, "/metrics").text
+    line = f'sentinel_requests_total{{tool="{tool}",status="success"}} '
+    other = f'sentinel_requests_total{{status="success",tool="{tool}"}} '
+    for row in text.splitlines():
+        if row.startswith((line, other)):
+            return float(row.rpartition(" ")[2])
+    return 0.0

@@ -1,0 +1,251 @@
+"""Hooks for a gunicorn that you start yourself: ``from health.gunicorn import *``.
+
+In a ``gunicorn.conf.py``; DJANGO_SETTINGS_MODULE must be set by then. `manage.py serve`
+has them without the import. A hook of your own under the same name replaces ours: call
+ours from it, as in ``def when_ready(server): hooks.when_ready(server); ...``.
+
+=====================  ==============================================================
+on_starting            before the first worker: empties the store if nobody uses it,
+                       and ends a drain that an earlier stop began
+when_ready             makes TERM drain first: /ready is 503 for SENTINEL_DRAIN_SECONDS
+                       while everything is still served, then gunicorn stops as ever
+post_fork              in each worker: names its kind before the application is loaded
+post_worker_init       in each worker: shows it as idle before its first request, and
+                       ends it with its arbiter, even one that was killed
+=====================  ==============================================================
+
+Nothing of Django is imported in the arbiter, whose memory every worker begins with:
+HUP could no longer reload the settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from metrics.kind import declare_process_kind
+
+__all__ = ["on_starting", "post_fork", "post_worker_init", "when_ready"]
+
+logger = logging.getLogger("gunicorn.error")
+
+ARBITER_KIND = "gunicorn arbiter"
+WORKER_KIND = "gunicorn"
+
+LOOK_EVERY_SECONDS = 0.1
+Hook = Callable[..., None]
+
+_service: Service | None = None
+_supervised = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """What an arbiter has to know of the Django project."""
+
+    drain_mark: str
+    """Path of the file that says that this host is draining; empty without a run directory."""
+    drain_seconds: float
+
+
+def on_starting(server: Any) -> None:
+    """Prepare the run directory, and learn what `when_ready` has to know."""
+    global _service
+    declare_process_kind(ARBITER_KIND)
+    if _supervised:
+        _service = Service(drain_mark="", drain_seconds=0.0)
+        return
+    # After USR2 there is an arbiter before us, whose figures and whose drain are ours too.
+    begin = "GUNICORN_PID" not in os.environ
+    try:
+        _service = Service(**json.loads(_in_child(lambda: json.dumps(_prepare(begin)))))
+    except (OSError, ValueError, TypeError) as e:
+        logger.error("sentinel: TERM will not drain, the settings could not be read: %s", e)
+
+
+def when_ready(server: Any) -> None:
+    """Make TERM mark this host as draining, wait, and only then stop."""
+    global _service
+    if _service is not None:
+        _Stop(server, _service).install()
+        _service = None  # once is enough, where a hook of the user's calls ours again
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Say that this process is no arbiter any more."""
+    declare_process_kind(WORKER_KIND)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Take the worker's lane, and tie the worker's life to its arbiter's."""
+    tie_to_arbiter(worker)
+    announce(worker)
+
+
+def tie_to_arbiter(worker: Any) -> None:
+    """End ``worker`` when its arbiter dies.
+
+    Gunicorn's own workers look at their parent only between requests, and keep the
+    port until then.
+    """
+    from health.supervisor.lifeline import die_with_parent
+
+    try:
+        die_with_parent(worker.ppid)
+    except OSError as e:
+        logger.warning("sentinel: this worker may outlive its arbiter: %s", e)
+
+
+def announce(worker: Any) -> None:
+    """Take this process's lane in the shared store, if there is one, and tell its capacity."""
+    from metrics import shared
+
+    if (store := shared.current()) is not None:
+        store.activity.set_capacity(capacity(worker.cfg))
+        store.claim()
+
+
+def capacity(cfg: Any) -> int:
+    """Return how many requests a worker of this configuration takes at once."""
+    name = str(cfg.worker_class_str).lower()
+    if "gthread" in name:
+        return int(cfg.threads)
+    return 1 if "sync" in name else int(cfg.worker_connections)
+
+
+def is_async(cfg: Any) -> bool:
+    """Whether a configuration's worker class serves ASGI applications."""
+    name = str(cfg.worker_class_str).lower()
+    return "asgi" in name or "uvicorn" in name
+
+
+def attach(cfg: Any) -> None:
+    """Put our hooks before those that ``cfg``, gunicorn's configuration, has.
+
+    For an arbiter under a supervisor, which prepares and drains itself: TERM then only
+    waits for the connections that nobody has accepted yet.
+    """
+    global _supervised
+    _supervised = True
+    for name, ours in (
+        ("on_starting", on_starting),
+        ("when_ready", when_ready),
+        ("post_fork", post_fork),
+        ("post_worker_init", post_worker_init),
+    ):
+        theirs = cfg.settings[name].get()
+        if theirs is not ours:
+            cfg.set(name, _both(ours, theirs, arguments=2 if name == "post_fork" else 1))
+
+
+def _both(first: Hook, second: Hook, *, arguments: int) -> Hook:
+    # gunicorn counts a hook's parameters
+    def one(subject: Any) -> None:
+        first(subject)
+        second(subject)
+
+    def two(server: Any, worker: Any) -> None:
+        first(server, worker)
+        second(server, worker)
+
+    return one if arguments == 1 else two
+
+
+class _Stop:
+    """What TERM does to an arbiter: mark, wait, wait for an empty queue, stop.
+
+    It runs in signal handlers and by an alarm, since gunicorn has no hook that comes
+    before its sockets are closed.
+    """
+
+    def __init__(self, arbiter: Any, service: Service) -> None:
+        self._arbiter = arbiter
+        self._service = service
+        self._latest = 0.0
+        self._stop: Any = None
+
+    def install(self) -> None:
+        """Take TERM over from gunicorn."""
+        self._stop = signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+
+    def _on_term(self, number: int, frame: FrameType | None) -> None:
+        if self._arbiter.pid != os.getpid():  # a worker that is about to set its own handler
+            self._stop(number, frame)
+            return
+        if self._latest:  # a second one
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._stop(signal.SIGQUIT, frame)
+            return
+        # In an upgrade by USR2 the other arbiter goes on serving: nothing to drain.
+        upgrading = self._arbiter.reexec_pid or self._arbiter.master_pid
+        wait = 0.0 if upgrading else self._service.drain_seconds
+        self._latest = time.monotonic() + wait + float(self._arbiter.cfg.graceful_timeout)
+        if wait:
+            mark(self._service.drain_mark)
+        signal.setitimer(signal.ITIMER_REAL, max(wait, 0.001))
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        if self._queued() and time.monotonic() < self._latest:
+            signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_SECONDS)
+        elif self._arbiter.pid == os.getpid():
+            self._stop(signal.SIGTERM, frame)
+
+    def _queued(self) -> bool:
+        """Whether connections wait that no worker has accepted; closing would reset them."""
+        return any(listener.get_backlog() > 0 for listener in self._arbiter.LISTENERS)
+
+
+def mark(path: str) -> None:
+    """Create the file that says that this host is draining, if there is a place for it."""
+    if not path:
+        return
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as e:
+        logger.error("sentinel: this host cannot be marked as draining: %s", e)
+
+
+def _prepare(begin: bool) -> dict[str, Any]:
+    """Read the settings, and with ``begin`` start anew. Runs in a process of its own."""
+    from health.supervisor import preparation
+
+    service = preparation.read()
+    if begin:
+        preparation.begin()
+    return service
+
+
+def _in_child(work: Callable[[], str]) -> str:
+    """Return what ``work`` returns, done in a child so that nothing of it stays here.
+
+    Raises OSError when the child fails; its traceback is on stderr.
+    """
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with os.fdopen(writable, "w") as pipe:
+                pipe.write(work())
+            status = 0
+        except Exception:
+            logger.exception("sentinel: the settings cannot be read")
+        finally:
+            os._exit(status)
+    os.close(writable)
+    with os.fdopen(readable) as pipe:
+        answer = pipe.read()
+    with contextlib.suppress(ChildProcessError):
+        _pid, status = os.waitpid(child, 0)
+        if status:
+            raise OSError("see the traceback above")
+    return answer

@@ -1,0 +1,113 @@
+"""Serve the application by gunicorn, with a health server beside it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from health.conf import conf
+from health.supervisor import activation, child, options, preparation
+from health.supervisor.parent import Child, Supervisor
+
+
+class Command(BaseCommand):
+    """Parse the options and become the parent of both servers."""
+
+    help = (
+        "Serve the application by gunicorn, and the health endpoints, the metrics and the "
+        "prober by a process of their own. Whatever follows -- goes to the application's "
+        "gunicorn as it is."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Define the options; those left out come from the environment or gunicorn's file."""
+        parser.add_argument("--bind", metavar="ADDRESS", help="SENTINEL_BIND, 127.0.0.1:8000")
+        parser.add_argument(
+            "--health-bind", metavar="ADDRESS", help="SENTINEL_HEALTH_BIND, 127.0.0.1:9201"
+        )
+        parser.add_argument(
+            "--no-health", action="store_true", help="do not start the health server"
+        )
+        parser.add_argument("--workers", type=int, help="SENTINEL_WORKERS, 2 x cores + 1")
+        parser.add_argument("--threads", type=int, help="threads of each worker")
+        parser.add_argument("--worker-class", metavar="CLASS", help="sync, gthread, gevent, asgi")
+        parser.add_argument(
+            "--config",
+            metavar="FILE",
+            help="a gunicorn configuration file; by default gunicorn.conf.py where there is one",
+        )
+        parser.add_argument("gunicorn", nargs="*", help="after --: gunicorn's own options")
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        """Serve until the end; exits with the parent's status."""
+        health_bind = given["health_bind"] or options.health_bind()
+        sockets = activation.take()
+        if sockets.application is not None:
+            given["bind"] = f"fd://{sockets.application}"
+        if sockets.health is not None:
+            health_bind = f"fd://{sockets.health}"
+        try:
+            wsgi_app, asgi_app = _application_names()
+            drain_seconds = conf.drain_seconds
+            options.workers()
+        except ValueError as e:
+            raise CommandError(str(e)) from e
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, _search_path()))}
+        application = Child(
+            "application",
+            child.application_argv(wsgi_app, asgi_app, _gunicorn_words(given)),
+            # What a gunicorn.conf.py for a gunicorn alone binds too is the health server's.
+            env={**path, "SENTINEL_HEALTH_BIND": ""},
+            pass_fds=sockets.for_application(),
+        )
+        health = Child(
+            "health server",
+            child.health_argv(health_bind, parent=os.getpid()),
+            # systemd is to hear READY from the application alone
+            env={**path, "NOTIFY_SOCKET": ""},
+            pass_fds=sockets.for_health(),
+        )
+        preparation.begin()
+        supervisor = Supervisor(
+            application,
+            None if given["no_health"] or not health_bind else health,
+            drain=preparation.mark_drain,
+            drain_seconds=drain_seconds,
+        )
+        sys.exit(supervisor.run())
+
+
+def _gunicorn_words(given: dict[str, Any]) -> list[str]:
+    """Return the command line of gunicorn that the options stand for."""
+    words = []
+    for name in ("config", "bind", "workers", "threads", "worker_class"):
+        if given[name] is not None:
+            words += [f"--{name.replace('_', '-')}", str(given[name])]
+    return [*words, *given["gunicorn"]]
+
+
+def _application_names() -> tuple[str, str]:
+    """Return ``module:name`` of the WSGI and of the ASGI application, as settings name them.
+
+    Where they do not, they are looked for beside the settings, as ``startproject``
+    puts them.
+    """
+    package = os.environ["DJANGO_SETTINGS_MODULE"].rpartition(".")[0]
+    names = []
+    for setting, module in (("WSGI_APPLICATION", "wsgi"), ("ASGI_APPLICATION", "asgi")):
+        dotted = getattr(settings, setting, None) or f"{package}.{module}.application".lstrip(".")
+        before, _, name = dotted.rpartition(".")
+        if not before:
+            raise ValueError(f"{setting} must be a dotted path, not {dotted!r}")
+        names.append(f"{before}:{name}")
+    return names[0], names[1]
+
+
+def _search_path() -> list[str]:
+    """Return what the children's PYTHONPATH is to be: the folder of manage.py comes first."""
+    return [os.path.abspath(sys.path[0]), os.environ.get("PYTHONPATH", "")]

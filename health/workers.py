@@ -1,0 +1,167 @@
+"""What the application's processes are doing, as their lanes in the shared store tell.
+
+Asked by the health server, which must know without a request to any of them, and by
+every process that answers a scrape.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from health.conf import conf
+from metrics import shared
+from metrics.registry import REGISTRY
+from metrics.shared import Worker
+
+logger = logging.getLogger(__name__)
+
+APPLICATION_KINDS = frozenset(
+    {"daphne", "gunicorn", "granian", "hypercorn", "manage.py runserver", "uvicorn", "uwsgi"}
+)
+"""Kinds of processes that serve the application; the others are no sign of its life."""
+
+NOT_STARTED = "application not started"
+NONE_ALIVE = "no application worker alive"
+ALL_STUCK = "all application workers stuck"
+
+
+class Condition(StrEnum):
+    """What a worker is doing."""
+
+    IDLE = "idle"
+    """No request in progress."""
+    BUSY = "busy"
+    """Requests in progress, and room for more."""
+    SATURATED = "saturated"
+    """As many requests in progress as it takes at once."""
+    STUCK = "stuck"
+    """Saturated, and no request of it ended or began for SENTINEL_STUCK_SECONDS."""
+    DEAD = "dead"
+    """A lane whose process is gone and which nobody has taken over."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """The application's workers at one moment: each with its condition."""
+
+    workers: tuple[tuple[Worker, Condition], ...]
+    now: float
+
+    def count(self, condition: Condition) -> int:
+        """Return how many workers are in ``condition``."""
+        return sum(1 for _, c in self.workers if c is condition)
+
+    @property
+    def alive(self) -> list[Worker]:
+        """The workers whose processes live."""
+        return [w for w, condition in self.workers if condition is not Condition.DEAD]
+
+    @property
+    def requests_in_progress(self) -> int:
+        """How many requests all of them are working on."""
+        return sum(worker.in_progress for worker in self.alive)
+
+    @property
+    def oldest_request_seconds(self) -> float:
+        """How long the oldest request in progress has been so; 0.0 if there is none."""
+        began = [w.oldest_began for w in self.alive if w.in_progress and w.oldest_began]
+        return max(0.0, self.now - min(began)) if began else 0.0
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether a new request would have to wait for a worker."""
+        full = self.count(Condition.SATURATED) + self.count(Condition.STUCK)
+        return bool(self.alive) and full == len(self.alive)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the application is to be held for dead, or None while it lives.
+
+        Being saturated is not death.
+        """
+        if not self.workers:
+            return NOT_STARTED
+        if not self.alive:
+            return NONE_ALIVE
+        if self.count(Condition.STUCK) == len(self.alive):
+            return ALL_STUCK
+        return None
+
+
+def condition_of(worker: Worker, now: float, stuck_seconds: float | None) -> Condition:
+    """Return what ``worker`` is doing at ``now`` (unix seconds)."""
+    if not worker.alive:
+        return Condition.DEAD
+    if not worker.in_progress:
+        return Condition.IDLE
+    if not worker.capacity or worker.in_progress < worker.capacity:
+        return Condition.BUSY
+    if stuck_seconds is not None and now - worker.last_active > stuck_seconds:
+        return Condition.STUCK
+    return Condition.SATURATED
+
+
+_last_seen: Sequence[Worker] = ()
+
+
+def observe() -> Application | None:
+    """Return what the application is doing now; None without a shared store."""
+    global _last_seen
+    store = shared.current()
+    if store is None:
+        return None
+    # Lanes do not go away. None at all, where there were some, means that they could
+    # not be read, and what was read last is the better answer.
+    if workers := [w for w in store.workers() if w.kind in APPLICATION_KINDS]:
+        _last_seen = workers
+    now, stuck = time.time(), conf.stuck_seconds
+    return Application(tuple((w, condition_of(w, now, stuck)) for w in _last_seen), now)
+
+
+class WorkersCollector(Collector):
+    """The families that show a scrape what the application's workers are doing."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without samples, so that a registry need not collect."""
+        return self._families()
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the families; none without a shared store."""
+        if (application := observe()) is None:
+            return
+        workers, in_progress, oldest = self._families()
+        for condition in Condition:
+            workers.add_metric([condition], application.count(condition))
+        in_progress.add_metric([], application.requests_in_progress)
+        oldest.add_metric([], application.oldest_request_seconds)
+        yield from (workers, in_progress, oldest)
+
+    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+        return (
+            GaugeMetricFamily(
+                "sentinel_workers",
+                "Application processes by what they are doing",
+                labels=["state"],
+            ),
+            GaugeMetricFamily(
+                "sentinel_requests_in_progress",
+                "Requests that application processes are working on",
+            ),
+            GaugeMetricFamily(
+                "sentinel_oldest_request_seconds",
+                "Age of the oldest request in progress, 0 if there is none",
+            ),
+        )
+
+
+def register() -> None:
+    """Put the families into `metrics.registry.REGISTRY`; to be called once a process."""
+    REGISTRY.register(WorkersCollector())

@@ -1,0 +1,190 @@
+"""Probes on the health server's port, whatever the application is doing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from health.supervisor import options
+from tests import harness
+from tests.test_process_serve import blocked
+
+P99_LIMIT_SECONDS = 0.020
+STARVED_LIMIT_SECONDS = 1.0
+
+
+def probe(port: int, path: str, number: int) -> list[float]:
+    """Return the seconds that each of ``number`` probes took, each over a new connection."""
+    durations = []
+    for _ in range(number):
+        began = time.perf_counter()
+        answer = harness.get(port, path)
+        durations.append(time.perf_counter() - began)
+        assert answer.status == 200, answer.text
+    return durations
+
+
+def details(server: harness.Server) -> dict[str, Any]:
+    """Return what /health?verbose of the health server says."""
+    body: dict[str, Any] = harness.get(server.health_port, "/health?verbose").json()
+    return body
+
+
+def conditions(server: harness.Server) -> dict[str, int]:
+    """Return the workers that are in some condition, by its name."""
+    return {name: number for name, number in details(server)["workers"].items() if number}
+
+
+def sample(server: harness.Server, name: str) -> float:
+    """Return one value of a scrape of the health server."""
+    text = harness.get(server.health_port, "/metrics").text
+    return next(float(r.split()[-1]) for r in text.splitlines() if r.startswith(f"{name} "))
+
+
+@pytest.mark.parametrize(("worker_class", "threads"), [("sync", 1), ("gthread", 2)])
+def test_probes_are_quick_while_every_worker_is_blocked(
+    tmp_path: Path, worker_class: str, threads: int
+) -> None:
+    """Of 200 probes to each of /health and /ready 99 in 100 take less than 20 ms."""
+    words = ["--worker-class", worker_class, "--threads", str(threads)]
+    with harness.serve(tmp_path, *words) as server:
+        harness.wait_until(lambda: harness.get(server.health_port, "/ready").status == 200, "ready")
+        for _ in range(6 * threads):  # they are not dealt out evenly
+            blocked(server.port, 30)
+        harness.wait_until(lambda: conditions(server) == {"saturated": 2}, "saturation")
+        assert details(server)["saturated"] is True
+        # Other work on the machine may spoil a round; it does not spoil all of them.
+        rounds = []
+        for _ in range(3):
+            durations = {
+                path: probe(server.health_port, path, 200) for path in ("/health", "/ready")
+            }
+            rounds.append({p: statistics.quantiles(d, n=100)[98] for p, d in durations.items()})
+            if all(p99 < P99_LIMIT_SECONDS for p99 in rounds[-1].values()):
+                break
+        else:
+            pytest.fail(f"p99 in seconds: {rounds}")
+        assert sample(server, "sentinel_requests_in_progress") == 2 * threads
+        assert sample(server, "sentinel_oldest_request_seconds") > 0
+        assert sample(server, 'sentinel_workers{state="saturated"}') == 2
+        server.stop(signal.SIGQUIT)
+
+
+@contextlib.contextmanager
+def busy_loops(number: int) -> Iterator[None]:
+    """Keep ``number`` processes busy doing nothing."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def test_probes_are_answered_while_the_processors_are_starved(tmp_path: Path) -> None:
+    """With two busy loops a core no probe takes over a second."""
+    with harness.serve(tmp_path) as server:
+        harness.wait_until(lambda: harness.get(server.health_port, "/ready").status == 200, "ready")
+        with busy_loops(2 * options.cores()):
+            for path in ("/health", "/ready"):
+                assert max(probe(server.health_port, path, 50)) < STARVED_LIMIT_SECONDS
+
+
+def test_workers_are_idle_busy_and_idle_again(tmp_path: Path) -> None:
+    """A fresh worker is idle before its first request; one of two threads makes it busy."""
+    words = ["--worker-class", "gthread", "--threads", "2"]
+    with harness.serve(tmp_path, *words) as server:
+        harness.wait_until(lambda: conditions(server) == {"idle": 2}, "two idle workers")
+        assert details(server) == {
+            "status": "ok",
+            "saturated": False,
+            "workers": {"idle": 2, "busy": 0, "saturated": 0, "stuck": 0, "dead": 0},
+            "requests_in_progress": 0,
+            "oldest_request_seconds": 0.0,
+        }
+        thread = blocked(server.port, 1.0)
+        harness.wait_until(lambda: conditions(server) == {"idle": 1, "busy": 1}, "a busy worker")
+        assert details(server)["requests_in_progress"] == 1
+        assert not details(server)["saturated"]
+        thread.join()
+        harness.wait_until(lambda: conditions(server) == {"idle": 2}, "two idle workers")
+
+
+def test_all_workers_stuck_is_death(tmp_path: Path) -> None:
+    """Full workers whose requests do not end for the set time make /health 503; then 200."""
+    env = {"SENTINEL_STUCK_SECONDS": "1"}
+    with harness.serve(tmp_path, workers=1, env=env) as server:
+        thread = blocked(server.port, 2.5)
+        harness.wait_until(lambda: conditions(server) == {"saturated": 1}, "a full worker")
+        assert harness.get(server.health_port, "/health").status == 200
+        harness.wait_until(lambda: conditions(server) == {"stuck": 1}, "a stuck worker")
+        answer = harness.get(server.health_port, "/health")
+        assert (answer.status, answer.json()) == (
+            503,
+            {"status": "dead", "reason": "all application workers stuck"},
+        )
+        thread.join()
+        harness.wait_until(lambda: conditions(server) == {"idle": 1}, "an idle worker")
+        assert harness.get(server.health_port, "/health").body == b'{"status": "ok"}'
+
+
+def test_health_server_as_a_sidecar(tmp_path: Path) -> None:
+    """Beside a gunicorn that somebody else starts it tells not started, alive and dead."""
+    port = harness.free_port()
+    argv = [sys.executable, "manage.py", "health_server", "--bind", f"127.0.0.1:{port}"]
+    with harness.Program(
+        argv, log=tmp_path / "sidecar.log", env=harness.project_env(tmp_path)
+    ) as sidecar:
+        sidecar.wait_ready(lambda: not harness.is_free(port) and harness.get(port, "/health"), "it")
+        answer = harness.get(port, "/health")
+        assert (answer.status, answer.json()) == (
+            503,
+            {"status": "dead", "reason": "application not started"},
+        )
+        (tmp_path / "gunicorn").mkdir()
+        env = {**harness.project_env(tmp_path), "SENTINEL_HEALTH_BIND": ""}
+        with harness.gunicorn(tmp_path / "gunicorn", env=env) as server:
+            harness.wait_until(lambda: harness.get(port, "/health").status == 200, "life")
+            for _ in range(3):
+                assert harness.post(server.port, "/tools/echo", 1).status == 200
+            assert harness.requests_counted(port) == 3
+            # neither of the two minds the other's workers being killed, all at once
+            os.kill(server.pid, signal.SIGKILL)
+            server.wait_gone()
+        answer = harness.get(port, "/health")
+        assert (answer.status, answer.json()) == (
+            503,
+            {"status": "dead", "reason": "no application worker alive"},
+        )
+        assert sidecar.stop() == 0
+        assert harness.is_free(port)
+
+
+def test_the_health_server_serves_nothing_else(tmp_path: Path) -> None:
+    """Its URLs are its own: no tool, no admin; and it minds neither Host nor method."""
+    with harness.serve(tmp_path, env={"SENTINEL_ALLOWED_HOSTS": "example.org"}) as server:
+        port = server.health_port
+        assert harness.post(port, "/tools/echo", 1).status == 404
+        assert harness.get(port, "/admin/").status == 404
+        for path in ("/health", "/ready", "/started", "/metrics"):
+            harness.wait_until(
+                lambda path=path: harness.get(port, path, {"Host": "10.1.2.3:9201"}).status == 200,
+                f"200 on {path}",
+            )
+        with harness.Client(port) as client:
+            answer = client.request("POST", "/health")
+            assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+            head = client.request("HEAD", "/health")
+            assert (head.status, head.body) == (200, b"")
+            assert head.headers["cache-control"] == "no-store"

@@ -1,0 +1,275 @@
+"""`manage.py serve`: the parent, its two servers, their signals and their deaths."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import harness
+
+PORTS_FREE_WITHIN_SECONDS = 2.0
+
+
+def answers(port: int) -> bool:
+    """Whether the application answers on ``port`` now."""
+    with contextlib.suppress(OSError):
+        return harness.post(port, "/tools/echo", 1).status == 200
+    return False
+
+
+def blocked(port: int, seconds: float) -> threading.Thread:
+    """Send a request that keeps a worker busy, and let it be."""
+
+    def call() -> None:
+        with contextlib.suppress(Exception):
+            harness.post(port, "/tools/sleep", {"seconds": seconds})
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "gthread", "gevent", "asgi"])
+def test_serves_with_every_worker_class(tmp_path: Path, worker_class: str) -> None:
+    """Both ports answer, TERM ends all of it with status 0, and both ports are free."""
+    with harness.serve(tmp_path, "--worker-class", worker_class, "--threads", "2") as server:
+        assert harness.post(server.port, "/tools/echo", {"a": 1}).body == b'{"a": 1}'
+        assert server.stop() == 0
+        assert harness.is_free(server.port)
+        assert harness.is_free(server.health_port)
+
+
+def test_the_words_after_the_dashes_are_gunicorns(tmp_path: Path) -> None:
+    """Whatever gunicorn takes can be given, and comes last."""
+    with harness.serve(tmp_path, "--", "--preload", "--workers", "1") as server:
+        assert len(server.family().workers) == 1
+        assert "--preload" in server.family().arbiter[0].cmdline()
+        assert answers(server.port)
+
+
+def test_a_configuration_file_is_read(tmp_path: Path) -> None:
+    """A gunicorn configuration file counts, its hooks beside ours, options before it."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "threads = 3\nworkers = 7\n"
+        "def post_worker_init(worker): worker.log.info('THREADS %s', worker.cfg.threads)\n"
+    )
+    with harness.serve(tmp_path, "--config", str(file), workers=1) as server:
+        assert len(server.family().workers) == 1
+        harness.wait_until(lambda: "THREADS 3" in server.output, "the file's hook")
+
+
+def test_without_a_health_server(tmp_path: Path) -> None:
+    """``--no-health`` leaves the application alone with its parent."""
+    with harness.serve(tmp_path, "--no-health", health=False) as server:
+        assert answers(server.port)
+        assert server.family().health_arbiter == []
+        assert harness.is_free(server.health_port)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--", "--daemon"], "serve cannot watch a gunicorn that goes into the background"),
+        (["--", "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["--", "--worker-class", "nonesuch"], "nonesuch"),
+    ],
+)
+def test_words_that_gunicorn_refuses_end_it(tmp_path: Path, words: list[str], message: str) -> None:
+    """What gunicorn will not start with is said, and the exit status is not 0."""
+    done = harness.manage(tmp_path, "serve", "--no-health", *words)
+    assert done.returncode != 0
+    assert message in done.stderr.decode()
+
+
+def test_a_wrong_number_of_workers_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable that is to be mended."""
+    monkeypatch.setenv("SENTINEL_WORKERS", "many")
+    done = harness.manage(tmp_path, "serve")
+    assert done.returncode == 1
+    assert done.stderr.decode() == (
+        "CommandError: SENTINEL_WORKERS must be a whole number above 0, not 'many'\n"
+    )
+
+
+def test_an_application_that_cannot_start_ends_it(tmp_path: Path) -> None:
+    """The exit status is not 0, and no health server stays behind."""
+    file = tmp_path / "broken.py"
+    file.write_text("wsgi_app = 'no_such_module:application'\n")
+    argv = [sys.executable, "manage.py", "serve", "--config", str(file)]
+    server = harness.Server(argv, tmp_path)
+    # gunicorn means to say 3, and stumbles over its second worker that fails: then it is 1
+    status = server.wait_gone()
+    assert status in (1, 3)
+    assert f"the application ended with exit status {status}; stopping" in server.output
+    assert harness.is_free(server.health_port)
+
+
+def test_signals_are_passed_on(tmp_path: Path) -> None:
+    """TTIN and TTOU change the number of workers, HUP replaces them, USR2 is refused."""
+    with harness.serve(tmp_path) as server:
+        parent = server.process
+        harness.wait_until(lambda: len(server.family().workers) == 2, "both workers")
+        first = {p.pid for p in server.family().workers}
+        parent.send_signal(signal.SIGTTIN)
+        harness.wait_until(lambda: len(server.family().workers) == 3, "a third worker")
+        parent.send_signal(signal.SIGTTOU)
+        harness.wait_until(lambda: len(server.family().workers) == 2, "two workers")
+        health = {p.pid for p in server.family().health_workers}
+        parent.send_signal(signal.SIGHUP)
+        harness.wait_until(
+            lambda: (
+                len(server.family().workers) == 2
+                and first.isdisjoint(p.pid for p in server.family().workers)
+            ),
+            "new workers",
+        )
+        harness.wait_until(
+            lambda: (
+                server.family().health_workers
+                and health.isdisjoint(p.pid for p in server.family().health_workers)
+            ),
+            "a new health worker",
+        )
+        parent.send_signal(signal.SIGUSR1)
+        parent.send_signal(signal.SIGUSR2)
+        harness.wait_until(lambda: "SIGUSR2 is not supported" in server.output, "the refusal")
+        assert answers(server.port)
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "gthread"])
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_stops_at_once(
+    tmp_path: Path, worker_class: str, first: signal.Signals
+) -> None:
+    """In a long drain, with a request that goes on for long, the second signal ends all."""
+    env = {"SENTINEL_DRAIN_SECONDS": "60"}
+    with harness.serve(tmp_path, "--worker-class", worker_class, env=env) as server:
+        blocked(server.port, 30)
+        harness.wait_until(
+            lambda: "draining" in server.output or server.process.send_signal(first), "the drain"
+        )
+        assert server.process.poll() is None
+        started = time.monotonic()
+        assert server.stop(first) == 0
+        assert time.monotonic() - started < 10
+        assert harness.is_free(server.port)
+        assert harness.is_free(server.health_port)
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize("worker_class", ["sync", "gthread"])
+@pytest.mark.parametrize("killed", ["parent", "arbiter"])
+def test_sigkill_of_parent_or_arbiter_ends_everything(
+    tmp_path: Path, killed: str, worker_class: str, busy: bool
+) -> None:
+    """No process is left, and both ports are free for a new start within two seconds."""
+    with harness.serve(tmp_path, "--worker-class", worker_class) as server:
+        if busy:
+            for _ in range(2):
+                blocked(server.port, 30)
+            time.sleep(0.3)
+        harness.wait_until(lambda: len(server.family().workers) == 2, "both workers")
+        family = server.family()
+        (family.parent if killed == "parent" else family.arbiter[0]).kill()
+        harness.wait_until(
+            lambda: harness.is_free(server.port) and harness.is_free(server.health_port),
+            "free ports",
+            PORTS_FREE_WITHIN_SECONDS,
+        )
+        assert server.wait_gone() == (-signal.SIGKILL if killed == "parent" else 137)
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    """The arbiter starts another; nothing else changes."""
+    with harness.serve(tmp_path) as server:
+        harness.wait_until(lambda: len(server.family().workers) == 2, "both workers")
+        before = server.family()
+        before.workers[0].kill()
+        harness.wait_until(
+            lambda: (
+                len(server.family().workers) == 2
+                and before.workers[0].pid not in [p.pid for p in server.family().workers]
+            ),
+            "another worker",
+        )
+        after = server.family()
+        assert after.arbiter == before.arbiter
+        assert after.health_arbiter == before.health_arbiter
+        assert answers(server.port)
+
+
+@pytest.mark.parametrize("killed", ["health_arbiter", "health_workers"])
+def test_a_killed_health_server_is_restarted(tmp_path: Path, killed: str) -> None:
+    """It answers again on its port, and the application never notices."""
+    with harness.serve(tmp_path) as server:
+        harness.wait_until(lambda: len(server.family().workers) == 2, "both workers")
+        before = server.family()
+        getattr(before, killed)[0].kill()
+        harness.wait_until(
+            lambda: (
+                server.family().health_workers
+                and before.health_workers[0].pid
+                not in [p.pid for p in server.family().health_workers]
+            ),
+            "another health worker",
+        )
+        server.wait_serving(server.health_port)
+        after = server.family()
+        assert (after.health_arbiter == before.health_arbiter) == (killed == "health_workers")
+        assert after.arbiter == before.arbiter
+        assert {p.pid for p in after.workers} == {p.pid for p in before.workers}
+        assert answers(server.port)
+
+
+def test_a_health_server_that_cannot_start_does_not_harm(tmp_path: Path) -> None:
+    """With its port taken it is started again and again, and the application serves."""
+    with harness.serve(tmp_path, "--health-bind", "fd://99", health=False) as server:
+        harness.wait_until(lambda: server.output.count("starting it again") >= 2, "two restarts")
+        assert "starting it again in 0.5 s" in server.output
+        assert "starting it again in 1 s" in server.output
+        assert answers(server.port)
+
+
+def test_orphans_are_adopted_and_ended(tmp_path: Path) -> None:
+    """What a dead worker leaves behind is reaped, and stopped with the rest."""
+    file = tmp_path / "orphans.py"
+    pids = tmp_path / "pids"
+    file.write_text(
+        "import subprocess\n"
+        "def post_worker_init(worker):\n"
+        "    sleeper = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"    open({str(pids)!r}, 'a').write(f'{{sleeper.pid}}\\n')\n"
+    )
+    with harness.serve(tmp_path, "--config", str(file), workers=1) as server:
+        sleeper = psutil.Process(int(pids.read_text().split()[0]))
+        assert sleeper.ppid() == server.family().workers[0].pid
+        server.family().workers[0].kill()
+        harness.wait_until(lambda: sleeper.ppid() == server.pid, "the adoption")
+        assert server.stop() == 0
+        assert not sleeper.is_running()
+
+
+def test_works_as_pid_1(tmp_path: Path) -> None:
+    """In a process namespace of its own, as in a container, TERM ends it with status 0."""
+    unshare = harness.require_program("unshare", "util-linux")
+    probe = subprocess.run([unshare, "--pid", "--fork", "true"], check=False, capture_output=True)
+    if probe.returncode:
+        pytest.skip("this machine lets us make no process namespace")
+    argv = [unshare, "--pid", "--fork", "--mount-proc", "--kill-child"]
+    argv += [sys.executable, "manage.py", "serve", "--workers", "1"]
+    with harness.Server(argv, tmp_path, env={"SENTINEL_DRAIN_SECONDS": "0"}) as server:
+        server.wait_serving(server.port, server.health_port)
+        first = psutil.Process(server.pid).children()[0]
+        assert answers(server.port)
+        first.send_signal(signal.SIGTERM)
+        assert server.wait_gone() == 0
+        assert harness.is_free(server.port)
