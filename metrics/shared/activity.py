@@ -33,6 +33,11 @@ class Activity:
             self._head = head
             self._tell(time.time())
 
+    def detach(self) -> None:
+        """Write nowhere until the next `attach`."""
+        with self._lock:
+            self._head = _NOWHERE
+
     def forget(self) -> None:
         """Start from nothing, as a child does after a fork."""
         self._lock = threading.Lock()

@@ -16,7 +16,7 @@ from metrics import rundir
 from metrics.shared import exemplars
 from metrics.shared.activity import Activity
 from metrics.shared.directory import Directory
-from metrics.shared.errors import reason_of
+from metrics.shared.errors import ReplacedError, reason_of
 from metrics.shared.gauges import retire_gauges
 from metrics.shared.lanes import Lane
 
@@ -41,6 +41,7 @@ class Attachment:
         self._strict = strict
         self._retry_at = 0.0
         self._said: set[str] = set()
+        self._to_log: list[tuple[int, str, tuple[object, ...]]] = []
 
     # --- files ------------------------------------------------------------------------
 
@@ -53,11 +54,20 @@ class Attachment:
         if files is not None and files.is_current:
             return files, False
         rundir.ensure_private(Path(self.directory), strict=self._strict)
-        self.files = Directory(self.directory)
+        new = Directory(self.directory)
         if files is not None:
-            logger.warning("The shared metrics store in %s was replaced or cut.", self.directory)
+            try:
+                if files.index.was_cut:
+                    new.index.note_repair()
+            except BaseException:
+                new.close()
+                raise
+            self._to_log.append(
+                (logging.WARNING, "The shared metrics store in %s was replaced or cut.", ())
+            )
             files.close()
-        return self.files, True
+        self.files = new
+        return new, True
 
     def claim(self, files: Directory) -> Lane:
         """Return this process's lane, taking one if it has none.
@@ -67,6 +77,8 @@ class Attachment:
         if self.lane is not None:
             return self.lane
         with files.claiming():
+            if not files.is_current:  # or it was emptied while no process had a lane
+                raise ReplacedError("the index was replaced")
             files.index.refresh()
             catalog = files.index.catalog
             lane, inherited = Lane.claim(
@@ -96,18 +108,33 @@ class Attachment:
                 self.lane.heal(self.files.index.generation, self._kind())
 
     def leave_lost_lane(self, cells: Iterable[int]) -> None:
-        """If the lane's file is gone, take the values of ``cells`` out and let it go."""
-        lane = self.lane
-        if lane is None or lane.is_current:
+        """If the lane is lost, take the values of ``cells`` out and let it go."""
+        if (lane := self.lane) is None or not self.lane_is_lost:
             return
         for cell in cells:
             if cell < len(lane.cells):
                 self.memory[cell] = self.memory.get(cell, 0.0) + lane.cells[cell]
+        self.activity.detach()
         self._let_go()
+
+    @property
+    def lane_is_lost(self) -> bool:
+        """Whether the lane's file is gone, or belongs to another index than the open one."""
+        lane, files = self.lane, self.files
+        if lane is None or files is None:
+            return False
+        return lane.generation != files.index.generation or not lane.is_current
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether the directory is there, but what this process counts is not in it."""
+        lane, files = self.lane, self.files
+        if lane is None or files is None or not os.path.isdir(self.directory):
+            return False
+        return self.lane_is_lost or not files.is_current
 
     def _let_go(self) -> None:
         lane, self.lane = self.lane, None
-        self.activity.forget()
         if lane is not None:
             lane.let_go()
         if self.exemplars is not None:
@@ -119,6 +146,8 @@ class Attachment:
         self.memory = {}
         self.unsaved_faults = {}
         self._retry_at = 0.0
+        self._to_log = []
+        self.activity.forget()
         self._let_go()
         if self.files is not None:
             try:
@@ -132,7 +161,7 @@ class Attachment:
     def apply(self, cell: int, amount: float, when: float, absolute: bool) -> None:
         """Add to a cell or set it, and the one behind it to ``when`` unless that is 0."""
         lane = self.lane
-        if lane is not None and cell < len(lane.cells):
+        if lane is not None and lane.covers(cell):
             lane.cells[cell] = amount if absolute else lane.cells[cell] + amount
             if when:
                 lane.cells[cell + 1] = when
@@ -144,7 +173,7 @@ class Attachment:
     def get(self, cell: int) -> float:
         """Return what this process holds of a cell."""
         lane = self.lane
-        if lane is not None and cell < len(lane.cells):
+        if lane is not None and lane.covers(cell):
             return lane.cells[cell]
         return self.memory.get(cell, 0.0)
 
@@ -176,21 +205,19 @@ class Attachment:
         """Do not wait any longer."""
         self._retry_at = 0.0
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception, *, pause: bool = True) -> None:
         """Count a fault, log the first of its kind, and wait before the next try."""
-        self._retry_at = time.monotonic() + RETRY_SECONDS
+        if pause:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         reason = reason_of(error)
         self.unsaved_faults[reason] = self.unsaved_faults.get(reason, 0) + 1
         if reason not in self._said:
             self._said.add(reason)
-            logger.error(
+            message = (
                 "The shared metrics store in %s cannot be written (%s: %s). Process %d counts in"
-                " memory until it can; its figures show only in scrapes that it answers itself.",
-                self.directory,
-                reason,
-                error,
-                os.getpid(),
+                " memory until it can; its figures show only in scrapes that it answers itself."
             )
+            self._to_log.append((logging.ERROR, message, (reason, error, os.getpid())))
         if self.files is not None and self.files.count_faults(self.unsaved_faults):
             self.unsaved_faults = {}
 
@@ -198,4 +225,12 @@ class Attachment:
         """Say, if a fault was logged, that it is over."""
         if self._said:
             self._said.clear()
-            logger.warning("The shared metrics store in %s works again.", self.directory)
+            self._to_log.append(
+                (logging.WARNING, "The shared metrics store in %s works again.", ())
+            )
+
+    def log(self) -> None:
+        """Log what happened. To be called without a lock: a log handler may count, too."""
+        while self._to_log:
+            level, message, words = self._to_log.pop(0)
+            logger.log(level, message, self.directory, *words)

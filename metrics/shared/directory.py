@@ -25,12 +25,12 @@ class Directory:
     def __init__(self, path: str) -> None:
         self.path = path
         self._claim_fd = self._open_claim()
+        self._stuck = False
         try:
             self.index = Index(os.path.join(path, "index"), Reserve(self._claim_fd))
         except BaseException:
             os.close(self._claim_fd)
             raise
-        self._stuck = False
 
     def _open_claim(self) -> int:
         fd = locks.open_file(os.path.join(self.path, "claim"))

@@ -35,6 +35,10 @@ class RecordTooLargeError(StoreError):
     reason = "record_too_large"
 
 
+class ReplacedError(StoreError):
+    """The index is not the one that was read: it was replaced, cut, or mended."""
+
+
 NO_SPACE = "no_space"
 NO_PERMISSION = "no_permission"
 NO_DIRECTORY = "no_directory"

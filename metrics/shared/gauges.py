@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from metrics.shared.catalog import LIVE_MODES, FamilyRecord
@@ -39,7 +38,7 @@ def merge_gauge(mode: str, entries: Iterable[tuple[float, float]]) -> float:
         case "max":
             return max(value for _when, value in given)
         case "sum":
-            return math.fsum(value for _when, value in given)
+            return sum(value for _when, value in given)  # fsum raises on two infinities
         case _:
             return max(given, key=lambda entry: entry[0])[1]
 

@@ -8,6 +8,7 @@ are described in docs/shared-store.md.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -18,11 +19,16 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, NamedTuple
 
 from metrics.shared import locks
 from metrics.shared.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
-from metrics.shared.errors import LockTimeoutError, RecordTooLargeError, TooManySeriesError
+from metrics.shared.errors import (
+    LockTimeoutError,
+    RecordTooLargeError,
+    ReplacedError,
+    TooManySeriesError,
+)
 from metrics.shared.quiet import collector_paused
 
 MAGIC = b"SNTLIDX1"
@@ -61,29 +67,45 @@ class Reserve:
     """The directory's second memory: generation and next cell, in the claim file.
 
     With it an index that was cut short, or lost its header, does not give a cell
-    away twice. It is written under the index's lock.
+    away twice. It also counts how often the index turned out damaged and how many bytes
+    that took, so that all processes read it again and agree. It is written under the
+    index's lock.
     """
 
-    _STRUCT = struct.Struct("<8sQQI")
+    _STRUCT = struct.Struct("<8sQQQQI")
     _MAGIC = b"SNTLCLM1"
+    _REPAIRS_AT = 24
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
-    def read(self) -> tuple[int, int] | None:
-        """Return (generation, next cell), or None where there is nothing to trust."""
+    def read(self) -> Reserved | None:
+        """Return what is kept, or None where there is nothing to trust."""
         data = os.pread(self.fd, self._STRUCT.size, 0)
         if len(data) < self._STRUCT.size:
             return None
-        magic, generation, cell, checksum = self._STRUCT.unpack(data)
+        magic, generation, cell, repairs, damaged, checksum = self._STRUCT.unpack(data)
         if magic != self._MAGIC or checksum != zlib.crc32(data[:-4]) or cell > MAX_CELLS:
             return None
-        return generation, cell
+        return Reserved(generation, cell, repairs, damaged)
 
-    def write(self, generation: int, cell: int) -> None:
-        """Store both. Raises OSError."""
-        data = struct.pack("<8sQQ", self._MAGIC, generation, cell)
+    def repairs(self) -> bytes:
+        """Return the number of repairs as it stands there, only to compare it."""
+        return os.pread(self.fd, 8, self._REPAIRS_AT)
+
+    def write(self, kept: Reserved) -> None:
+        """Store everything. Raises OSError."""
+        data = struct.pack("<8sQQQQ", self._MAGIC, *kept)
         os.pwrite(self.fd, data + struct.pack("<I", zlib.crc32(data)), 0)
+
+
+class Reserved(NamedTuple):
+    """What a `Reserve` keeps."""
+
+    generation: int
+    cell: int
+    repairs: int
+    damaged: int
 
 
 class Index:
@@ -98,7 +120,9 @@ class Index:
         self.reserve = reserve
         self.catalog = catalog or Catalog()
         self.damaged_bytes = 0
+        self.torn_bytes = 0
         self._position = HEADER_SIZE
+        self._kept = Reserved(0, 0, 0, 0)
         self.stuck = False
         while True:
             self._fd = locks.open_file(path)
@@ -108,6 +132,7 @@ class Index:
                         self.generation = self._read_or_write_header()
                         here = os.fstat(self._fd)
                         self._identity = here.st_dev, here.st_ino
+                        self._repairs = reserve.repairs()
                         break
             except BaseException:
                 self.close()
@@ -121,9 +146,13 @@ class Index:
     def reopen_after_fork(self) -> None:
         """Open the file anew: one open file excludes nobody from itself.
 
-        What was read stays. Raises OSError.
+        What was read stays. Raises OSError, and that too if it is another file by now.
         """
-        fd = locks.open_file(self.path)
+        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        here = os.fstat(fd)
+        if (here.st_dev, here.st_ino) != self._identity:
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.path)
         os.close(self._fd)
         self._fd = fd
 
@@ -152,25 +181,71 @@ class Index:
         if os.fstat(self._fd).st_size < HEADER_SIZE:
             locks.allocate(self._fd, 0, HEADER_SIZE)
         os.pwrite(self._fd, head, 0)
-        self.reserve.write(generation, reserved[1] if data and reserved else 0)
+        kept = reserved or Reserved(0, 0, 0, 0)
+        repairs = kept.repairs + 1 & 0xFFFFFFFF
+        self.reserve.write(
+            Reserved(generation, kept.cell if data else 0, repairs, kept.damaged if data else 0)
+        )
         return int(generation)
 
     @property
     def is_current(self) -> bool:
-        """Whether the path still names this file, and it was not cut short."""
+        """Whether the path still names this file, and what was read of it still holds."""
+        return self._stands() == (True, True)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether this file was cut short, and no other process has noted it."""
+        return self._stands() == (True, False)
+
+    def _stands(self) -> tuple[bool, bool]:
+        """Whether the path names this file, not mended since; whether it is long enough."""
         try:
             there = os.stat(self.path)
         except OSError:
-            return False
-        return (there.st_dev, there.st_ino) == self._identity and there.st_size >= self._position
+            return False, False
+        same = (there.st_dev, there.st_ino) == self._identity
+        same = same and self.reserve.repairs() == self._repairs
+        return same, there.st_size >= self._position
+
+    @property
+    def unreadable_bytes(self) -> int:
+        """How many bytes of the file hold no record, as far as it was read."""
+        return self.damaged_bytes + self.torn_bytes
+
+    def note_repair(self) -> None:
+        """Let all other processes read the index again. Raises OSError, LockTimeoutError."""
+        with self._locked():
+            self._note_repair(self.reserve.read())
+
+    def _note_repair(self, kept: Reserved | None) -> None:
+        kept = kept or Reserved(self.generation, 0, 0, 0)
+        damaged = max(kept.damaged, self.damaged_bytes)
+        cell = max(kept.cell, self.catalog.next_cell)
+        self._keep(Reserved(self.generation, cell, kept.repairs + 1 & 0xFFFFFFFF, damaged))
+        self._repairs = self.reserve.repairs()
+
+    def _keep(self, kept: Reserved) -> None:
+        self.reserve.write(kept)
+        self._kept = kept
 
     # --- reading --------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Read what was appended since the last time. Raises OSError."""
+        torn = self._read_on()
+        if torn and torn != self.torn_bytes:  # or else somebody is writing it just now
+            with contextlib.suppress(LockTimeoutError), self._locked():
+                self.torn_bytes = self._read_on()
+        elif not torn:
+            self.torn_bytes = 0
+
+    def _read_on(self) -> int:
+        """Enter what is new; return how many bytes at the end are no record."""
         size = os.fstat(self._fd).st_size
-        if size > self._position:
-            self._parse(os.pread(self._fd, size - self._position, self._position))
+        if size <= self._position:
+            return 0
+        return self._parse(os.pread(self._fd, size - self._position, self._position))
 
     def _parse(self, data: bytes) -> int:
         """Enter all whole records of ``data``; return how many bytes are left over."""
@@ -250,17 +325,28 @@ class Index:
     def appending(self) -> Iterator[Appender]:
         """Hold the lock, everything read and a torn tail cut off, to append.
 
-        Raises OSError, LockTimeoutError.
+        Raises OSError, LockTimeoutError, ReplacedError.
         """
         with self._locked():
-            behind = os.fstat(self._fd).st_size - self._position
-            if behind > 0 and (torn := self._parse(os.pread(self._fd, behind, self._position))):
+            if not self.is_current:
+                raise ReplacedError("the index was replaced, cut or mended")
+            torn = self._read_on()
+            if torn:
                 os.ftruncate(self._fd, self._position)
                 self.catalog.next_cell += torn
-            reserved = self.reserve.read()
-            if reserved and reserved[0] == self.generation:
-                self.catalog.next_cell = max(self.catalog.next_cell, reserved[1])
+                self.torn_bytes = 0
+            kept = self.reserve.read()
+            if kept and kept.generation == self.generation:
+                self.catalog.next_cell = max(self.catalog.next_cell, kept.cell)
+            if torn or kept is None or self.damaged_bytes > kept.damaged:
+                self._note_repair(kept)
+            else:
+                self._kept = kept
             yield Appender(self)
+
+    def reserve_cells(self, end: int) -> None:
+        """Note that all cells below ``end`` are given away; the lock is held."""
+        self._keep(self._kept._replace(generation=self.generation, cell=end))
 
     def append(self, kind: int, cell: int, fields: Sequence[Any], at_least: int = 0) -> None:
         """Write one record at the end, all of it or nothing, and enter it; the lock is held.
@@ -306,7 +392,7 @@ class Appender:
                 cell = self._catalog.next_cell
                 if cell + width > MAX_CELLS:
                     raise TooManySeriesError(f"all {MAX_CELLS} cells are taken")
-                self._index.reserve.write(self._index.generation, cell + width)
+                self._index.reserve_cells(cell + width)
             created = round(time.time(), 3)
             self._index.append(SERIES, cell, [family.offset, labelvalues, created], width)
         return cell

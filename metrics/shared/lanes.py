@@ -19,14 +19,18 @@ from metrics.shared.errors import TooManyLanesError
 
 MAGIC = b"SNTLLAN1"
 HEADER_SIZE = 4096
-HEADER = struct.Struct("<8sQ5d64sd")
+HEADER = struct.Struct("<8sQ5d64s2d")
 """Magic, the index's generation, then doubles: process id, when the lane was taken
 (unix seconds), requests in progress, when the oldest of them began (0: none), last
-activity; then the process's kind, and how many requests it takes at once (0: not known)."""
-PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY = 2, 3, 4, 5, 6, 15
+activity; then the process's kind, how many requests it takes at once (0: not known), and
+the file's size."""
+PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY, SIZE = 2, 3, 4, 5, 6, 15, 16
 """Places in the header, in units of 8 bytes."""
 
 FIRST_CELLS = 1024
+SPARE_CELLS = 4
+"""How many cells a lane has beyond those it is to hold: with the first cell of a series
+of up to so many cells, it holds all."""
 MAX_LANES = 1024
 NAME = re.compile(r"lane-(0|[1-9][0-9]{0,3})")
 
@@ -44,7 +48,7 @@ def lane_path(directory: str, number: int) -> str:
 
 def size_for(cells: int) -> int:
     """Return the size of a lane's file that holds ``cells``: doubled, then by 1 MiB."""
-    wanted = HEADER_SIZE + 8 * max(cells, FIRST_CELLS)
+    wanted = HEADER_SIZE + 8 * max(cells + SPARE_CELLS, FIRST_CELLS)
     step = 1 << 20
     return 1 << (wanted - 1).bit_length() if wanted <= step else -(-wanted // step) * step
 
@@ -52,9 +56,10 @@ def size_for(cells: int) -> int:
 class Lane:
     """The lane of this process: mapped, locked, its own until the process ends."""
 
-    def __init__(self, number: int, fd: int, path: str) -> None:
+    def __init__(self, number: int, fd: int, path: str, generation: int) -> None:
         self.number = number
         self.path = path
+        self.generation = generation
         self._fd = fd
         self.cells = memoryview(bytearray()).cast("d")
         self.head = self.cells
@@ -73,14 +78,18 @@ class Lane:
                 if not locks.try_lock(fd):
                     os.close(fd)
                     continue
-                lane = cls(number, fd, path)
+                if not locks.same_file(fd, path):  # its claim file was lost, or cleaned away
+                    os.close(fd)
+                    continue
+                lane = cls(number, fd, path, generation)
                 inherited = lane._belongs_to(generation)
                 if not inherited and os.fstat(fd).st_size:
                     # Values of another index mean nothing here. A new file, since a
                     # file that is shrunk is a SIGBUS for whoever has it mapped.
                     os.unlink(path)
-                    os.close(fd)
-                    fd = lane._fd = locks.open_file(path)
+                    old, fd = fd, locks.open_file(path)
+                    lane._fd = fd
+                    os.close(old)
                     locks.try_lock(fd)
                 lane.grow(cells)
                 lane._sign(generation, kind)
@@ -98,13 +107,17 @@ class Lane:
         name = kind.encode("ascii", "replace")[:63]
         now = time.time()
         self._bytes[: HEADER.size] = HEADER.pack(
-            MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name, 0.0
+            MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name, 0.0, len(self._bytes)
         )
 
     def heal(self, generation: int, kind: str) -> None:
         """Sign the lane again if its header was damaged."""
         if not self._belongs_to(generation):
             self._sign(generation, kind)
+
+    def covers(self, cell: int) -> bool:
+        """Whether there is room for a series' first cells, of a gauge all."""
+        return cell + SPARE_CELLS <= len(self.cells)
 
     @property
     def is_current(self) -> bool:
@@ -116,7 +129,7 @@ class Lane:
 
         The first map stays with whoever is still writing through it. Raises OSError.
         """
-        if len(self.cells) >= cells and len(self.cells):
+        if len(self.cells) >= cells + SPARE_CELLS:
             return
         have = os.fstat(self._fd).st_size
         size = max(size_for(cells), have)
@@ -126,6 +139,7 @@ class Lane:
         self._bytes = memoryview(mapped)
         whole = self._bytes[: size // 8 * 8].cast("d")
         self.head = whole[: HEADER_SIZE // 8]
+        self.head[SIZE] = size
         self.cells = whole[HEADER_SIZE // 8 :]
 
     def let_go(self) -> None:
@@ -161,6 +175,11 @@ def signed(data: bytes, generation: int) -> bool:
     return struct.unpack_from("<8sQ", data) == (MAGIC, generation)
 
 
+def size_in(data: bytes) -> float:
+    """Return how long the file of a lane was made, as its header says."""
+    return float(struct.unpack_from("<d", data, 8 * SIZE)[0])
+
+
 def read_worker(directory: str, number: int, generation: int, alive: bool) -> Worker | None:
     """Return what a lane's header says of its process, or None if it cannot be read."""
     try:
@@ -170,7 +189,9 @@ def read_worker(directory: str, number: int, generation: int, alive: bool) -> Wo
         return None
     if len(data) < HEADER.size or not signed(data, generation):
         return None
-    _magic, _generation, pid, taken, in_progress, oldest, last, kind, capacity = HEADER.unpack(data)
+    _magic, _generation, pid, taken, in_progress, oldest, last, kind, capacity, _size = (
+        HEADER.unpack(data)
+    )
     try:
         return Worker(
             number=number,

@@ -51,6 +51,7 @@ class GrowingPart(_Part):
         self.type = self.newest.key.type
         self.buckets: list[slice] = []
         self._series: list[tuple[Labels, FamilyRecord, int]] = []
+        self._twins: list[tuple[int, int]] = []
         self._sums: list[tuple[int, int]] = []
         self._baselines: list[tuple[int, tuple[float, ...]]] = []
         self._hidden: list[tuple[Labels, int, int]] = []
@@ -75,7 +76,7 @@ class GrowingPart(_Part):
     ) -> None:
         width = record.key.width
         for extra in self._cells(record, labelvalues, cell)[1:]:
-            self._sums += [(cell + i, extra + i) for i in range(width)]
+            self._twins += [(cell + i, extra + i) for i in range(width)]
         if base := record.removed.get(labelvalues):
             self._baselines.append((cell, base))
         if labelvalues in record.hidden:
@@ -95,11 +96,13 @@ class GrowingPart(_Part):
 
     def correct(self, sums: list[float]) -> None:
         """Add what stands in the index twice, and take off what was removed."""
-        for to, source in self._sums:
+        for to, source in self._twins:
             sums[to] += sums[source]
         for cell, base in self._baselines:
             for i, amount in enumerate(base):
                 sums[cell + i] -= amount
+        for to, source in self._sums:
+            sums[to] += sums[source]
 
     def arrange(self, sums: Sequence[float]) -> tuple[Family, list[int]]:
         """Return the family and the places of its values; the same objects while it can."""

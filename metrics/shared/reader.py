@@ -70,8 +70,8 @@ class Reader:
         faults = files.faults() if files is not None else dict.fromkeys(REASONS, 0)
         for reason, count in own.faults.items():
             faults[reason] += count
-        if files is not None and files.index.damaged_bytes:
-            left_out.append(f"index: {files.index.damaged_bytes} damaged bytes")
+        if files is not None and files.index.unreadable_bytes:
+            left_out.append(f"index: {files.index.unreadable_bytes} damaged bytes")
         with collector_paused():
             return plan.finish(sums, images, living, found, faults, left_out)
 
@@ -90,6 +90,7 @@ class Reader:
         self, path: str, files: Directory, cells: int, left_out: list[str]
     ) -> dict[int, Image]:
         images: dict[int, Image] = {}
+        generation = files.index.generation
         try:
             numbers = lanes.lane_numbers(path)
         except OSError as e:
@@ -97,14 +98,14 @@ class Reader:
             numbers = []
         for number in numbers:
             try:
-                images[number] = read_lane(path, number, cells, files.index.generation)
+                images[number] = read_lane(path, number, cells, generation, left_out)
             except FileNotFoundError:
                 continue
             except DamagedLaneError:
                 # It may be a lane that is being taken just now; wait for its taker.
                 try:
                     with files.claiming():
-                        images[number] = read_lane(path, number, cells, files.index.generation)
+                        images[number] = read_lane(path, number, cells, generation, left_out)
                 except (OSError, StoreError) as e:
                     left_out.append(f"lane-{number}: {e}")
             except OSError as e:
@@ -206,10 +207,10 @@ def _moment(exemplar: Exemplar) -> float:
     return float(exemplar.timestamp or 0.0)
 
 
-def read_lane(path: str, number: int, cells: int, generation: int) -> Image:
+def read_lane(path: str, number: int, cells: int, generation: int, left_out: list[str]) -> Image:
     """Return a lane's first ``cells`` cells; those that it has no room for are 0.
 
-    Raises OSError, DamagedLaneError.
+    ``left_out`` is told if the file is shorter than it was made. Raises OSError, DamagedLaneError.
     """
     fd = os.open(lanes.lane_path(path, number), os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -221,5 +222,7 @@ def read_lane(path: str, number: int, cells: int, generation: int) -> Image:
     if not lanes.signed(data, generation):
         raise DamagedLaneError("its header is damaged, or it belongs to another index")
     whole = len(data) // 8 * 8
+    if whole < lanes.HEADER_SIZE + 8 * cells and len(data) < lanes.size_in(data):
+        left_out.append(f"lane-{number}: cut short to {len(data)} bytes")
     data = data[:whole].ljust(lanes.HEADER_SIZE + 8 * cells, b"\0")
     return memoryview(data)[lanes.HEADER_SIZE :].cast("d")

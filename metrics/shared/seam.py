@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +32,9 @@ _store: Store | None = None
 _own_values = client_values.ValueClass
 _REMOVERS = ("clear", "remove", "remove_by_labels")
 _runs = threading.local()
+_own_lock: Any = client_metrics.Lock  # type: ignore[attr-defined]
+_locks: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The locks of metrics made while a store is installed."""
 
 
 def current() -> Store | None:
@@ -79,18 +84,18 @@ def _histogram_value(
     """
     if name.endswith("_sum"):
         value = Value(store, HOMELESS, 0)
-        _runs.histogram = (metric_name, labelvalues, value, [], [])
+        # A stack: a signal handler may make a histogram while another is half made.
+        _runs.__dict__.setdefault("histograms", []).append((value, [], []))
         return value
-    of, labels, total, bounds, buckets = _runs.histogram
-    assert (of, labels) == (metric_name, labelvalues[:-1])
+    total, bounds, buckets = _runs.histograms[-1]
     value = Value(store, HOMELESS, len(buckets))
     bounds.append(labelvalues[-1])
     buckets.append(value)
     if bounds[-1] == "+Inf":
-        del _runs.histogram
+        _runs.histograms.pop()
         total.offset = len(buckets)
         key = FamilyKey(metric_name, "histogram", "", labelnames[:-1], tuple(bounds))
-        store.adopt(key, labels, help_text, [*buckets, total])
+        store.adopt(key, labelvalues[:-1], help_text, [*buckets, total])
     return value
 
 
@@ -147,6 +152,25 @@ def check() -> str | None:
     return f"its metrics have no {', '.join(missing)}" if missing else None
 
 
+def _make_lock() -> Any:
+    """Make the lock of a metric's label sets, which prometheus_client holds over our calls.
+
+    A signal handler may come while its thread has it, and a fork while another thread
+    has: it can be taken twice by one thread, and is free in a child.
+    """
+    lock = threading.RLock()
+    _locks.add(lock)
+    return lock
+
+
+def _free_locks_in_child() -> None:
+    for lock in list(_locks):
+        lock._at_fork_reinit()
+
+
+os.register_at_fork(after_in_child=_free_locks_in_child)
+
+
 def install(store: Store) -> bool:
     """Let all metrics made from now on keep their values in ``store``.
 
@@ -164,6 +188,7 @@ def install(store: Store) -> bool:
         return False
     _store = store
     client_values.ValueClass = make_value
+    client_metrics.Lock = _make_lock  # type: ignore[attr-defined,assignment]
     for name in _REMOVERS:
         method = getattr(client_metrics.MetricWrapperBase, name)
         if not hasattr(method, "__wrapped__"):
@@ -176,6 +201,7 @@ def uninstall() -> None:
     global _store
     _store = None
     client_values.ValueClass = _own_values
+    client_metrics.Lock = _own_lock  # type: ignore[attr-defined]
     for name in _REMOVERS:
         method = getattr(client_metrics.MetricWrapperBase, name)
         if hasattr(method, "__wrapped__"):

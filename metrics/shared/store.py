@@ -13,14 +13,17 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from prometheus_client.samples import Exemplar
 
 from metrics.shared.attachment import Attachment
 from metrics.shared.catalog import OVERFLOW, PROVISIONAL, FamilyKey, FamilyRecord, LabelValues
 from metrics.shared.directory import Directory
+from metrics.shared.errors import RecordTooLargeError, ReplacedError, TooManySeriesError
+from metrics.shared.index import Appender
 from metrics.shared.lanes import Worker
 from metrics.shared.model import Snapshot
 from metrics.shared.reader import OwnMemory, Reader
@@ -31,6 +34,7 @@ logger = logging.getLogger("metrics.shared")
 EMPTY = memoryview(bytearray()).cast("d")
 
 SeriesKey = tuple[FamilyKey, LabelValues]
+T = TypeVar("T")
 
 DROPPED = "sentinel_series_dropped"
 _DROPPED_HELP = "Label sets that were folded into an overflow series, by family"
@@ -63,6 +67,8 @@ class Store:
         self._folded: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._overflow: weakref.WeakSet[Value] = weakref.WeakSet()
         self._families_folded: set[str] = set()
+        self._removed: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
+        self._provisional: dict[str, int] = {}
         self._next_provisional = PROVISIONAL
         self._homeless = False
         self._lock = threading.RLock()
@@ -90,12 +96,21 @@ class Store:
         return self._hold.get(value._cell)
 
     def _write(self, value: Value, amount: float, when: float, absolute: bool) -> None:
-        with self._lock:
+        with self._alone():
             self._pending.append((value, amount, when, absolute))
             if self._busy:  # in a signal handler or a finaliser, inside one of ours
                 return
             with self._working():
                 self._get_ready()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads off, and log what happened when they are let in again."""
+        try:
+            with self._lock:
+                yield
+        finally:
+            self._hold.log()
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -117,55 +132,97 @@ class Store:
 
     def _get_ready(self) -> None:
         """Bring the fast path back, unless that was tried just now. Raises."""
-        if not self._hold.may_try:
-            return
+        if self._hold.may_try:
+            self._twice(self._take_lane)
+
+    def _twice(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` gives, tried again if the index was replaced meanwhile."""
+        try:
+            return work()
+        except ReplacedError:
+            return work()
+
+    def _take_lane(self) -> None:
         files = self._open()
         if self._homeless:
             self._renumber(files)
         lane = self._hold.claim(files)
         lane.grow(files.index.catalog.next_cell)
         self._hold.store_memory(lane)
-        self.cells = lane.cells
+        self.cells = EMPTY if self._homeless else lane.cells
         self._hold.recovered()
 
     def _open(self) -> Directory:
+        """Return the open directory, this process's series having their cells in it.
+
+        Raises OSError, StoreError.
+        """
         files, is_new = self._hold.open()
-        if is_new and self._values:
+        if is_new or self._hold.lane_is_lost:
             self.cells = EMPTY
-            self._hold.leave_lost_lane(self._all_cells())
-            self._renumber(files)
+            numbered = self._numbered()
+            cells = {value._cell + i for key, value in numbered for i in range(_width(key))}
+            self._hold.leave_lost_lane(cells)
+            if is_new and numbered:
+                try:
+                    self._renumber(files)
+                except BaseException:
+                    self._make_homeless()
+                    raise
         return files
 
-    def _all_cells(self) -> set[int]:
-        cells = set()
-        for value in [v for values in self._values.values() for v in values]:
-            cells.add(value._cell)
-            if isinstance(value, GaugeValue):
-                cells.add(value._cell + 1)
-        return cells
+    def _numbered(self) -> list[tuple[SeriesKey, Value]]:
+        """Return all values that there are, each with its series."""
+        found = [(key, value) for key, values in self._values.items() for value in values]
+        found += [(key, value) for value, key in [*self._folded.items(), *self._removed.items()]]
+        return found
 
     def _renumber(self, files: Directory) -> None:
         """Give every series the cell it has in the index now, and take its values along.
 
         Raises OSError, StoreError; then all is as it was.
         """
-        wanted = [(key, value) for key, values in self._values.items() for value in values]
-        wanted += [(key, value) for value, key in list(self._folded.items())]
+        numbered = self._numbered()
         firsts: dict[SeriesKey, int] = {}
-        with files.index.appending() as appender:
-            for series, _value in wanted:
-                if series not in firsts:
-                    family = appender.family(series[0], self._help[series[0]])
-                    firsts[series] = appender.series(family, series[1])
-        moves: dict[int, int] = {}
-        for series, value in wanted:
-            cell = firsts[series] + value.offset
-            for place in range(2 if series[0].type == "gauge" else 1):
-                moves[value._cell + place] = cell + place
-            value._cell = cell
-        self._homeless = False
+        self._homeless = False  # anew, if a signal handler makes a series meanwhile
+        try:
+            with files.index.appending() as appender:
+                for series, _value in numbered:
+                    if series not in firsts:
+                        with suppress(RecordTooLargeError, TooManySeriesError):
+                            firsts[series] = self._cell_of(files, appender, *series)[0]
+        except BaseException:
+            self._homeless = True
+            raise
+        self._provisional.clear()
         self.cells = EMPTY
-        self._hold.move({old: new for old, new in moves.items() if old != new})
+        self._move((series, value, firsts.get(series)) for series, value in numbered)
+
+    def _make_homeless(self) -> None:
+        """Give every series a provisional cell: those it has mean nothing in this index."""
+        self._homeless = True
+        firsts: dict[SeriesKey, int] = {}
+        numbered = self._numbered()
+        for series, value in numbered:
+            if series not in firsts:
+                first = value._cell - value.offset
+                firsts[series] = first if first >= PROVISIONAL else self._new_provisional(series[0])
+        self.cells = EMPTY
+        self._move((series, value, firsts[series]) for series, value in numbered)
+
+    def _move(self, wanted: Iterable[tuple[SeriesKey, Value, int | None]]) -> None:
+        moves: dict[int, int] = {}
+        for series, value, first in wanted:
+            if first is not None and value._cell != first + value.offset:
+                for place in range(_width(series)):
+                    moves[value._cell + place] = first + value.offset + place
+                value._cell = first + value.offset
+        self._hold.move(moves)
+
+    def _new_provisional(self, key: FamilyKey) -> int:
+        cell = self._next_provisional
+        self._next_provisional += key.width
+        return cell
 
     # --- series -----------------------------------------------------------------------
 
@@ -174,7 +231,7 @@ class Store:
 
         A label set beyond the family's limit gets those of the overflow series.
         """
-        with self._lock:
+        with self._alone():
             if known := self._values.get((key, labelvalues)):
                 return known
             cell, kept = self._enter(key, labelvalues, help_text)
@@ -201,7 +258,7 @@ class Store:
 
         For a histogram, whose buckets are not known before the last is made.
         """
-        with self._lock:
+        with self._alone():
             cell, kept = self._enter(key, labelvalues, help_text)
             for value in values:
                 value._cell = cell + value.offset
@@ -226,13 +283,18 @@ class Store:
         self._help.setdefault(key, help_text)
         if not self._busy and self._hold.may_try:
             with self._working():
-                return self._enter_in_index(key, labelvalues)
+                return self._twice(lambda: self._enter_in_index(key, labelvalues))
         if known := self._values.get((key, labelvalues)):
             return known[0]._cell - known[0].offset, labelvalues
-        cell = self._next_provisional
-        self._next_provisional += key.width
+        made = self._provisional.get(key.name, 0)
+        if key.labelnames and key.name != DROPPED and made >= self._max_series():
+            labelvalues = (OVERFLOW,) * len(labelvalues)
+            if known := self._values.get((key, labelvalues)):
+                return known[0]._cell - known[0].offset, labelvalues
+        self._provisional[key.name] = made + 1
         self._homeless = True
-        return cell, labelvalues
+        self.cells = EMPTY  # so that the next write tries to give it a cell
+        return self._new_provisional(key), labelvalues
 
     def _enter_in_index(self, key: FamilyKey, labelvalues: LabelValues) -> tuple[int, LabelValues]:
         files = self._open()
@@ -243,13 +305,29 @@ class Store:
         if self._is_full(files, key) and (cell := catalog.find(key, overflow)) is not None:
             return cell, overflow
         with files.index.appending() as appender:  # which reads what others have entered
-            if self._is_full(files, key) and catalog.find(key, labelvalues) is None:
-                labelvalues = overflow
-            cell = appender.series(appender.family(key, self._help[key]), labelvalues)
+            cell, labelvalues = self._cell_of(files, appender, key, labelvalues)
         if self._hold.lane is not None and len(self.cells):
             self._hold.lane.grow(catalog.next_cell)
             self.cells = self._hold.lane.cells
         return cell, labelvalues
+
+    def _cell_of(
+        self, files: Directory, appender: Appender, key: FamilyKey, labelvalues: LabelValues
+    ) -> tuple[int, LabelValues]:
+        """Return a series' first cell, and the label values that it is kept under.
+
+        They are the overflow series' if the family is full or its own are too long.
+        Raises OSError, RecordTooLargeError, TooManySeriesError.
+        """
+        overflow = (OVERFLOW,) * len(labelvalues)
+        if self._is_full(files, key) and files.index.catalog.find(key, labelvalues) is None:
+            labelvalues = overflow
+        family = appender.family(key, self._help[key])
+        try:
+            return appender.series(family, labelvalues), labelvalues
+        except RecordTooLargeError as e:
+            self._hold.fail(e, pause=False)
+            return appender.series(family, overflow), overflow
 
     def _is_full(self, files: Directory, key: FamilyKey) -> bool:
         limited = bool(key.labelnames) and key.name != DROPPED
@@ -259,11 +337,12 @@ class Store:
         if name not in self._families_folded:
             self._families_folded.add(name)
             logger.warning(
-                "The metric %s holds %d label sets, the limit that SENTINEL_METRICS_MAX_SERIES"
-                " sets; further ones are counted under %r.",
+                "A label set of the metric %s is counted under %r, and so will others be: it is"
+                " too long, or there are %d already, the limit that SENTINEL_METRICS_MAX_SERIES"
+                " sets.",
                 name,
-                self._max_series(),
                 OVERFLOW,
+                self._max_series(),
             )
         key = FamilyKey(DROPPED, "counter", "", ("family",), ())
         self.series(key, (name,), _DROPPED_HELP)[0].inc(1)
@@ -280,25 +359,29 @@ class Store:
         def goes(labelvalues: LabelValues) -> bool:
             return all(labelvalues[place] == value for place, value in places.items())
 
-        with self._lock:
-            for key, labelvalues in list(self._values):
+        def forget() -> None:
+            files = self._open()
+            files.index.refresh()
+            for family in list(files.index.catalog.by_key.values()):
+                if (family.key.name, family.key.labelnames) == (name, names):
+                    going = [labels for labels in family.series if goes(labels)]
+                    self._reader.forget_series(self.directory, files, family, going)
+
+        with self._alone():
+            for series in list(self._values):
+                key, labelvalues = series
                 if (key.name, key.labelnames) == (name, names) and goes(labelvalues):
-                    del self._values[key, labelvalues]
-            if self._busy:
-                return
-            with self._working():
-                files = self._open()
-                files.index.refresh()
-                for family in list(files.index.catalog.by_key.values()):
-                    if (family.key.name, family.key.labelnames) == (name, names):
-                        going = [labels for labels in family.series if goes(labels)]
-                        self._reader.forget_series(self.directory, files, family, going)
+                    # Whoever has one of them may go on writing to it.
+                    self._removed.update((value, series) for value in self._values.pop(series))
+            if not self._busy:
+                with self._working():
+                    self._twice(forget)
 
     # --- exemplars --------------------------------------------------------------------
 
     def put_exemplar(self, value: Value, exemplar: Exemplar) -> None:
         """Keep the newest exemplar of a value in this process's lane."""
-        with self._lock:
+        with self._alone():
             if not self._busy and self._hold.lane is not None:
                 with self._working():
                     if file := self._hold.open_exemplars():
@@ -316,10 +399,11 @@ class Store:
 
         Takes no lane. Tries to bring back what has failed before.
         """
-        with self._lock:
+        with self._alone():
             self._tend()
             homeless: dict[FamilyKey, FamilyRecord] = {}
-            for (key, labelvalues), values in self._values.items() if self._homeless else ():
+            waiting = self._homeless or any(cell >= PROVISIONAL for cell in self._hold.memory)
+            for (key, labelvalues), values in self._values.items() if waiting else ():
                 if values[0]._cell >= PROVISIONAL:
                     record = homeless.setdefault(key, FamilyRecord(-1, key, self._help[key]))
                     record.series[labelvalues] = values[0]._cell - values[0].offset
@@ -329,7 +413,7 @@ class Store:
 
     def workers(self) -> list[Worker]:
         """Return the processes of all lanes, the dead ones too. Never raises."""
-        with self._lock:
+        with self._alone():
             self._tend()
             return self._reader.workers(self.directory, self._hold.files)
 
@@ -337,25 +421,26 @@ class Store:
         if self._busy or not self._hold.may_try:
             return
         with self._working():
-            if self._hold.memory or self._homeless:
+            had_lane = self._hold.lane is not None
+            if had_lane or os.path.isdir(self.directory):
+                self._twice(self._open)
+            if self._hold.memory or self._homeless or (had_lane and self._hold.lane is None):
                 self._get_ready()
-            elif os.path.isdir(self.directory):
-                self._open()
             self._hold.tend()
 
     # --- life -------------------------------------------------------------------------
 
     def claim(self) -> None:
         """Take a lane now rather than at the first write, so that `workers` shows it."""
-        with self._lock:
+        with self._alone():
             if self._hold.lane is None and not self._busy:
                 with self._working():
                     self._get_ready()
 
     def flush(self) -> None:
-        """Try once more to store what is only in memory; called when Python exits."""
-        with self._lock:
-            if self._hold.memory:
+        """Try once more to store what others cannot see; called when Python exits."""
+        with self._alone():
+            if self._hold.memory or self._hold.is_astray:
                 self._hold.try_at_once()
                 self._tend()
 
@@ -371,3 +456,8 @@ class Store:
         self._pending = []
         self.cells = EMPTY
         self._hold.after_fork_in_child()
+
+
+def _width(series: SeriesKey) -> int:
+    """Return how many cells a process writes to at each value: a gauge's moment is one."""
+    return 2 if series[0].type == "gauge" else 1
