@@ -168,8 +168,13 @@ class Peer:
                 with contextlib.suppress(OSError):
                     stream.close()
 
-    def __enter__(self) -> Self:
+    def ready(self) -> Self:
+        """Wait until it has run its prelude."""
+        self.get("0")
         return self
+
+    def __enter__(self) -> Self:
+        return self.ready()
 
     def __exit__(
         self,
@@ -185,7 +190,7 @@ def peers(directory: Path, count: int, prelude: str = "") -> Iterator[list[Peer]
     """Run ``count`` processes on ``directory``, and kill them at the end."""
     started = [Peer(directory, prelude) for _ in range(count)]
     try:
-        yield started
+        yield [peer.ready() for peer in started]
     finally:
         for peer in started:
             peer.kill()

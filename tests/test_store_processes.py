@@ -1,17 +1,22 @@
-"""The store's promises over plain processes; the cases of prometheus_client's own
-multi-process tests among them, as far as they make sense here.
-"""
+"""The store over plain processes, with the cases of prometheus_client's own tests."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 import pytest
+from prometheus_client import Histogram
 
-from tests.store_peers import Peer, peers, run
+from tests.store_peers import PRELUDE, ROOT, Peer, peers, run
 
-BUCKETS = "0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0 +Inf".split()
+BUCKETS = [*map(str, Histogram.DEFAULT_BUCKETS[:-1]), "+Inf"]
+ZERO, ONE = '{worker="0"}', '{worker="1"}'
 
 
 @pytest.fixture
@@ -65,8 +70,8 @@ def test_histograms_add_up_and_keep_their_order(store_dir: Path) -> None:
 
 ALIVE_AND_DEAD = [
     # mode, set by the first, by the second, shown while both live, after the second died
-    ("all", 1, 2, {'{worker="0"}': 1.0, '{worker="1"}': 2.0}, {'{worker="0"}': 1.0, '{worker="1"}': 2.0}),
-    ("liveall", 1, 2, {'{worker="0"}': 1.0, '{worker="1"}': 2.0}, {'{worker="0"}': 1.0}),
+    ("all", 1, 2, {ZERO: 1.0, ONE: 2.0}, {ZERO: 1.0, ONE: 2.0}),
+    ("liveall", 1, 2, {ZERO: 1.0, ONE: 2.0}, {ZERO: 1.0}),
     ("min", 2, 1, {"": 1.0}, {"": 1.0}),
     ("livemin", 2, 1, {"": 1.0}, {"": 2.0}),
     ("max", 1, 2, {"": 2.0}, {"": 2.0}),
@@ -293,10 +298,6 @@ def test_counts_of_children_arrive(store_dir: Path, method: str) -> None:
         for child in children: child.start()
         for child in children: child.join(); assert child.exitcode == 0
         """
-    from textwrap import dedent, indent
-
-    from tests.store_peers import PRELUDE
-
     script = store_dir.parent / "program.py"
     script.write_text(
         PRELUDE
@@ -319,15 +320,9 @@ def test_counts_of_children_arrive(store_dir: Path, method: str) -> None:
         + indent(dedent(start), "    ")
         + "\n    print(json.dumps(scrape()))\n"
     )
-    import json
-    import subprocess
-    import sys
-
-    from tests.store_peers import ROOT
-
     done = subprocess.run(
         [sys.executable, str(script), str(store_dir)],
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,

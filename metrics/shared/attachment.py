@@ -103,6 +103,7 @@ class Attachment:
     def tend(self) -> None:
         """Read what is new in the index, and mend the lane's header. Raises OSError."""
         if self.files is not None:
+            self._save_faults()
             self.files.index.refresh()
             if self.lane is not None:
                 self.lane.heal(self.files.index.generation, self._kind())
@@ -218,7 +219,11 @@ class Attachment:
                 " memory until it can; its figures show only in scrapes that it answers itself."
             )
             self._to_log.append((logging.ERROR, message, (reason, error, os.getpid())))
-        if self.files is not None and self.files.count_faults(self.unsaved_faults):
+        self._save_faults()
+
+    def _save_faults(self) -> None:
+        counts = self.unsaved_faults
+        if counts and self.files is not None and self.files.count_faults(counts):
             self.unsaved_faults = {}
 
     def recovered(self) -> None:

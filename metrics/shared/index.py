@@ -305,8 +305,8 @@ class Index:
         if len(data) - at < RECORD.size:
             return None
         magic, kind, length, checksum, cell = RECORD.unpack_from(data, at)
-        if magic != RECORD_MAGIC or length > MAX_PAYLOAD or cell > MAX_CELLS:
-            return None
+        if magic != RECORD_MAGIC or not 0 < length <= MAX_PAYLOAD or cell > MAX_CELLS:
+            return None  # zeros behind the magic would have the right checksum
         payload = data[at + RECORD.size : at + RECORD.size + length]
         if len(payload) < length or checksum != _checksum(kind, cell, payload):
             return None
