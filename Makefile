@@ -16,6 +16,14 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
+# A dump of a run directory of its own, in which a process has left some figures.
+define CHECK_DUMP
+dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && export SENTINEL_RUN_DIR="$$dir/run" && \
+$(PY) manage.py shell -v 0 -c 'from metrics.registry import METRICS as m; \
+m.record_request("echo", "error", 0.1); m.record_rate_limit_hit("echo")' && \
+$(PY) manage.py dump_metrics | promtool check metrics && echo "promtool: the dump is clean"
+endef
+
 .DELETE_ON_ERROR:
 .PHONY: serve test bench lint clean
 
@@ -36,6 +44,9 @@ lint: $(DEVELOPMENT)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py check --fail-level WARNING
+	@if command -v promtool >/dev/null; then $(CHECK_DUMP); \
+	else echo "promtool is missing, the dump is not checked: apt-get install prometheus"; fi
 
 clean:
 	rm -rf .venv* .mypy_cache .pytest_cache .ruff_cache .hypothesis

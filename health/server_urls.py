@@ -1,4 +1,4 @@
-"""URLs of the health server: /health asks for the application's life, the rest is as ever.
+"""URLs of the health server: /health and /started tell of the application, the rest is as ever.
 
 ``include`` it last in a urlconf of your own to serve more, and name that in
 SENTINEL_HEALTH_URLCONF.
@@ -12,6 +12,7 @@ from health import server_views
 
 urlpatterns = [
     path("health", server_views.health),
+    path("started", server_views.started),
     path("", include("health.urls")),
     path("", include("metrics.urls")),
 ]

@@ -1,4 +1,4 @@
-"""GET /health on the health server's port: whether the application lives."""
+"""GET /health and /started on the health server's port: whether the application lives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from health import workers
+from health import views, workers
 from health.views import Answer, _respond
 from health.workers import Condition
 
@@ -19,6 +19,14 @@ def health(request: HttpRequest) -> HttpResponse:
     of it, and the answer is 200.
     """
     return _respond(request, lambda: _liveness(verbose="verbose" in request.GET))
+
+
+def started(request: HttpRequest) -> HttpResponse:
+    """Answer 200 once an application worker was seen and every backend was checked, else 503."""
+    application = workers.observe()
+    if application is not None and not application.workers:
+        return _respond(request, lambda: (503, {"status": "starting"}))
+    return views.started(request)
 
 
 def _liveness(*, verbose: bool) -> Answer:

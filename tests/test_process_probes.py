@@ -152,10 +152,12 @@ def test_health_server_as_a_sidecar(tmp_path: Path) -> None:
             503,
             {"status": "dead", "reason": "application not started"},
         )
+        assert harness.get(port, "/started").body == b'{"status": "starting"}'
         (tmp_path / "gunicorn").mkdir()
         env = {**harness.project_env(tmp_path), "SENTINEL_HEALTH_BIND": ""}
         with harness.gunicorn(tmp_path / "gunicorn", env=env) as server:
             harness.wait_until(lambda: harness.get(port, "/health").status == 200, "life")
+            harness.wait_until(lambda: harness.get(port, "/started").status == 200, "the start")
             for _ in range(3):
                 assert harness.post(server.port, "/tools/echo", 1).status == 200
             assert harness.requests_counted(port) == 3
