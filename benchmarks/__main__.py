@@ -11,7 +11,9 @@ from pathlib import Path
 
 from benchmarks.case import Case, table
 
-PARTS = ("store",)
+PARTS = tuple(
+    sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+)
 
 
 def main() -> int:

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.case import Case
+
 ROOT = Path(__file__).resolve().parent.parent
 PROCESSES = 8
 TOOLS = 100
@@ -28,23 +30,23 @@ ROUNDS = {"ours": 60, "peer": 15}
 GOALS = {"plain": 15.0, "gzip": 5.0}
 
 
-def run() -> list[dict[str, Any]]:
-    """Measure both sides and return one row a case; times are medians in seconds."""
+def run() -> list[Case]:
+    """Measure both sides."""
     ours, peer = _side("ours"), _side("peer")
     return [
-        {
-            "case": f"GET /metrics through Django, {PROCESSES} x {TOOLS} tools, {kind}",
-            "ours": ours[kind],
-            "peer": peer[kind],
-            "unit": "s",
-            "goal_ratio": goal,
-        }
+        Case(
+            f"GET /metrics, {PROCESSES} x {TOOLS} tools, {kind}",
+            ours[kind],
+            peer[kind],
+            goal_ratio=goal,
+        )
         for kind, goal in GOALS.items()
     ]
 
 
 def _side(name: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "var" / "static").mkdir(parents=True)
         environment = {
             **os.environ,
             "SENTINEL_VAR_DIR": f"{folder}/var",
