@@ -135,6 +135,14 @@ class Conf:
             f"SENTINEL_HEALTH_URLCONF must be the dotted path of a module, not {value!r}"
         )
 
+    @property
+    def health_details(self) -> Any:
+        """Who may see the errors of backends (``SENTINEL_HEALTH_DETAILS``), or None for nobody.
+
+        The value as it stands; `health.details` knows what it may be.
+        """
+        return getattr(settings, "SENTINEL_HEALTH_DETAILS", None)
+
 
 @functools.cache
 def _run_dir() -> Path | None:

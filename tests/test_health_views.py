@@ -136,3 +136,107 @@ def test_probes_are_answered_whatever_the_host_and_the_scheme(path: str) -> None
         assert answer(path, headers={"host": "10.1.2.3:9201"})[0] == 200
         client = Client(headers={"host": "10.1.2.3:9201"})
         assert client.get("/admin/").status_code in (301, 400)
+
+
+def test_verbose_lists_backends_without_their_errors() -> None:
+    """State, age and counts are for everybody; what went wrong is not."""
+    BOARD.report("a", True, latency=0.5)
+    BOARD.report("b", False, error="the password of bob is wrong")
+    response = Client().get("/ready?verbose")
+    body = response.json()
+    assert (response.status_code, body["status"]) == (200, "ready")
+    assert body["backends"]["a"] | {"age_seconds": 0, "last_check": 0, "since": 0} == {
+        "healthy": True,
+        "state": "healthy",
+        "last_check": 0,
+        "age_seconds": 0,
+        "consecutive_failures": 0,
+        "consecutive_successes": 1,
+        "latency": 0.5,
+        "since": 0,
+        "scope": "local",
+        "tags": [],
+    }
+    assert body["backends"]["b"]["state"] == "unhealthy"
+    assert "bob" not in response.content.decode()
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html", "application/health+json"])
+def test_details_are_for_permitted_eyes(accept: str) -> None:
+    """With a token that the setting names the errors are shown, in each format."""
+    BOARD.report("b", False, error="refused by 10.9.8.7")
+    with override_settings(SENTINEL_HEALTH_DETAILS={"BEARER": ["t0ken"]}):
+        for token, seen in (("t0ken", True), ("wr0ng", False)):
+            headers = {"accept": accept, "authorization": f"Bearer {token}"}
+            _, _, body = answer("/ready?verbose", headers=headers)
+            assert ("refused by 10.9.8.7" in body) is seen
+
+
+def test_the_ietf_drafts_body() -> None:
+    """application/health+json says pass, warn or fail, and lists the checks."""
+    kind = "application/health+json"
+    headers = {"accept": kind}
+    assert answer("/health", headers=headers) == (200, kind, '{"status": "pass"}')
+    assert answer("/ready", headers=headers) == (
+        503,
+        kind,
+        '{"status": "fail", "notes": ["no backends registered"]}',
+    )
+    BOARD.report("a", True, latency=0.0125)
+    body = Client().get("/ready", headers=headers).json()
+    check = body["checks"]["a:responseTime"][0]
+    assert body["status"] == "pass"
+    assert check.pop("time").endswith("Z")
+    assert check == {
+        "componentId": "a",
+        "componentType": "component",
+        "status": "pass",
+        "observedValue": 12.5,
+        "observedUnit": "ms",
+    }
+    BOARD.report("b", False)
+    assert Client().get("/ready", headers=headers).json()["status"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/json", JSON),
+        ("application/*", JSON),
+        ("image/png", JSON),
+        ("text/html;q=0.5, application/json", JSON),
+        ("nonsense", JSON),
+        (";;;,,,q=", JSON),
+        ("text/html", "text/html; charset=utf-8"),
+        (
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html; charset=utf-8",
+        ),
+        ("application/health+json, */*;q=0.1", "application/health+json"),
+    ],
+)
+def test_the_format_is_negotiated(accept: str, kind: str) -> None:
+    """Browsers get a page and whoever asks for the draft gets it; all others JSON."""
+    for path in ("/health", "/ready", "/started"):
+        assert answer(path, headers={"accept": accept})[1] == kind
+
+
+def test_the_page_escapes_names() -> None:
+    """A backend's name is text on the page, whatever it holds."""
+    BOARD.report("<script>x</script>", True)
+    _, _, body = answer("/ready", headers={"accept": "text/html"})
+    assert "&lt;script&gt;x&lt;/script&gt;" in body
+    assert "<script>" not in body
+
+
+def test_tags_narrow_what_counts() -> None:
+    """?tag= asks for the backends that carry it."""
+    BOARD.update(
+        lambda document: declare(document, parse({"a": {**DATABASE, "TAGS": ["x"]}, "b": DATABASE}))
+    )
+    BOARD.report("a", False)
+    BOARD.report("b", True)
+    assert answer("/ready?tag=x")[0] == 503
+    assert answer("/ready")[0] == 200

@@ -1,0 +1,149 @@
+"""What a probe is sent: JSON, the IETF draft's JSON, or a page for people.
+
+The three say the same: each is made from the body of the JSON answer.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse
+from django.template import Context, Engine, Template
+
+from health import report
+from health.metrics import FAULTS
+
+logger = logging.getLogger(__name__)
+
+JSON = "application/json"
+HEALTH_JSON = "application/health+json"
+HTML = "text/html"
+METHODS = ("GET", "HEAD")
+
+Answer = tuple[int, dict[str, Any]]
+"""Status code and body."""
+
+_WELL = {"ok", "ready", "started", "healthy"}
+
+
+class _Response(HttpResponse):
+    """An answer to a probe: a 503 is no fault here, so Django is not to log it as one."""
+
+    _has_been_logged = True
+
+
+def respond(request: HttpRequest, answer: Callable[[], Answer]) -> HttpResponse:
+    """Send what ``answer`` gives, as the request's Accept header would have it.
+
+    Whatever ``answer`` raises is logged and answered by 503, without a word of it.
+    """
+    if request.method not in METHODS:
+        return _Response(status=405, headers={"Allow": ", ".join(METHODS)})
+    try:
+        status, body = answer()
+    except SuspiciousOperation:
+        raise  # the client's doing: Django answers 400
+    except Exception:
+        FAULTS.labels("answer").inc()
+        logger.exception("%s cannot be answered", request.path)
+        status, body = 503, {"status": "not_ready"}
+    kind = media_type(request)
+    return _Response(
+        _RENDER[kind](body),
+        status=status,
+        content_type=f"{HTML}; charset=utf-8" if kind == HTML else kind,
+        headers={"Cache-Control": "no-store", "Vary": "Accept"},
+    )
+
+
+def media_type(request: HttpRequest) -> str:
+    """Return which of the three the client likes best; JSON when it does not say.
+
+    Follows RFC 9110, section 12.5.1; nothing acceptable means JSON too.
+    """
+    accept = request.META.get("HTTP_ACCEPT", "*/*")
+    if accept in ("*/*", JSON):
+        return JSON
+    try:
+        return request.get_preferred_type([JSON, HEALTH_JSON, HTML]) or JSON
+    except (ValueError, TypeError):  # a header that cannot be read
+        return JSON
+
+
+def _as_json(body: Mapping[str, Any]) -> str:
+    return json.dumps(body)
+
+
+def _as_health_json(body: Mapping[str, Any]) -> str:
+    """Render by draft-inadarei-api-health-check-06; it says warn where a part is not well."""
+    backends = body.get("backends", {})
+    well = body["status"] in _WELL
+    warned = body.get("reason") or any(not b["healthy"] for b in backends.values())
+    draft: dict[str, Any] = {"status": ("warn" if warned else "pass") if well else "fail"}
+    if body.get("reason"):
+        draft["notes"] = [body["reason"]]
+    if backends:
+        draft["checks"] = {
+            f"{name.replace(':', '_')}:responseTime": [_check(name, b)]
+            for name, b in backends.items()
+        }
+    return json.dumps(draft)
+
+
+def _check(name: str, backend: Mapping[str, Any]) -> dict[str, Any]:
+    check: dict[str, Any] = {
+        "componentId": name,
+        "componentType": "component",
+        "status": "pass" if backend["healthy"] else "fail",
+    }
+    if backend["latency"] is not None:
+        check |= {"observedValue": round(backend["latency"] * 1000, 3), "observedUnit": "ms"}
+    if backend["last_check"] is not None:
+        moment = datetime.datetime.fromtimestamp(backend["last_check"], datetime.UTC)
+        check["time"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if backend.get("error"):
+        check["output"] = backend["error"]
+    return check
+
+
+def _as_html(body: Mapping[str, Any]) -> str:
+    rows = [
+        {
+            "name": name,
+            "checked": "never"
+            if b["age_seconds"] is None
+            else f"{report.duration(b['age_seconds'])} ago",
+            "took": "-" if b["latency"] is None else f"{b['latency'] * 1000:.1f} ms",
+            **b,
+        }
+        for name, b in body.get("backends", {}).items()
+    ]
+    context = {
+        "status": body["status"].replace("_", " "),
+        "well": body["status"] in _WELL,
+        "reason": body.get("reason"),
+        "backends": rows,
+        "details": any("error" in row for row in rows),
+    }
+    return _page().render(Context(context))
+
+
+_RENDER: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    JSON: _as_json,
+    HEALTH_JSON: _as_health_json,
+    HTML: _as_html,
+}
+
+
+@functools.cache
+def _page() -> Template:
+    """Return the page, by an engine of its own: the project's may be any, or none."""
+    engine = Engine(dirs=[str(Path(__file__).parent / "templates")])
+    return engine.get_template("health/page.html")
