@@ -17,8 +17,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from health import config, policy
+from health import config, policy, webhook
 from health.config import BackendConfig
+from health.webhook import WebhookConfig
 from metrics.conf import conf as metrics_conf
 
 FILE = "file"
@@ -98,16 +99,20 @@ class Conf:
 
         ``SENTINEL_DRAIN_SECONDS``, 0 or more.
         """
-        value: Any = getattr(settings, "SENTINEL_DRAIN_SECONDS", 5)
-        if (
-            isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and 0 <= value < float("inf")
-        ):
-            return float(value)
-        raise ImproperlyConfigured(
-            f"SENTINEL_DRAIN_SECONDS must be a number of seconds, 0 or more, not {value!r}"
-        )
+        return _number("SENTINEL_DRAIN_SECONDS", 5, "seconds")
+
+    @property
+    def transition_days(self) -> float:
+        """How many days transitions are kept in the database; 0 stores none.
+
+        ``SENTINEL_TRANSITION_DAYS``.
+        """
+        return _number("SENTINEL_TRANSITION_DAYS", 30, "days")
+
+    @property
+    def webhook(self) -> WebhookConfig | None:
+        """Where changes are told (``SENTINEL_WEBHOOK``), or None; see `health.webhook`."""
+        return _webhook()
 
     @property
     def stuck_seconds(self) -> float | None:
@@ -144,6 +149,22 @@ class Conf:
         return getattr(settings, "SENTINEL_HEALTH_DETAILS", None)
 
 
+def _number(name: str, default: float, unit: str) -> float:
+    value: Any = getattr(settings, name, default)
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0 <= value < float("inf")
+    ):
+        return float(value)
+    raise ImproperlyConfigured(f"{name} must be a number of {unit}, 0 or more, not {value!r}")
+
+
+@functools.cache
+def _webhook() -> WebhookConfig | None:
+    return webhook.parse(getattr(settings, webhook.SETTING, None))
+
+
 @functools.cache
 def _run_dir() -> Path | None:
     return metrics_conf.run_dir
@@ -170,7 +191,7 @@ def _policy(name: str) -> policy.Policy:
 
 def _forget(*, setting: str, **_: object) -> None:
     if setting.startswith("SENTINEL_"):
-        for cached in (_run_dir, _backends, _policy):
+        for cached in (_run_dir, _backends, _policy, _webhook):
             cached.cache_clear()
 
 

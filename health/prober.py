@@ -30,6 +30,7 @@ from health.metrics import PROBER_LAG as LAG
 from health.pool import ProbePool, Run
 from health.probes import Probe, ProbeError, build
 from health.publisher import Publisher
+from health.recorder import Recorder
 from health.scrub import scrub
 from health.state import Observation
 
@@ -127,6 +128,7 @@ class Prober:
             declare=declare,
         )
         pool = ProbePool(self._inbox.put)
+        recorder = Recorder(self._board) if self._board is BOARD else None
         targets = {
             name: _Target(c, make_probe(c), time.monotonic()) for name, c in self._backends.items()
         }
@@ -134,10 +136,14 @@ class Prober:
         try:
             self._board.update(declare)
             publisher.start()
+            if recorder is not None:
+                recorder.start()
             _Round(self._board, targets, pool, publisher, self._inbox, self._stopping).run()
             publisher.stop(2.0)
         finally:
             self._leading = False
+            if recorder is not None and recorder.is_alive:
+                recorder.stop(2.0)
             pool.close()
             self._inbox = queue.SimpleQueue()  # late answers go to the old one
             self._election.resign()

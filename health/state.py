@@ -41,7 +41,8 @@ class BackendHealth:
     ages are computed. ``max_age`` is how old a check may be, in seconds, before
     the state is stale (None: for ever). ``rise`` and ``fall`` are how many checks
     in a row it takes to become healthy or unhealthy. ``probed`` tells a configured
-    backend from one that is only reported.
+    backend from one that is only reported. ``told`` is the state that the webhook
+    was told last.
     """
 
     name: str
@@ -59,6 +60,7 @@ class BackendHealth:
     tags: tuple[str, ...] = ()
     scope: str = LOCAL
     probed: bool = False
+    told: bool = True
 
     def age(self, clock: float) -> float | None:
         """Return the seconds since the last check, or None when there was none."""

@@ -1,0 +1,116 @@
+"""Read-only pages of the board and of its history, for staff who may see them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from health import report
+from health.models import SEE_ERRORS, Backend, Transition
+from health.policy import Verdict
+from health.readiness import assess
+
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[Any]
+else:
+    _Admin = admin.ModelAdmin
+
+
+def may_see_errors(request: HttpRequest) -> bool:
+    """Whether this user may read what the errors of backends say."""
+    return request.user.has_perm(f"sentinel_health.{SEE_ERRORS}")
+
+
+class ReadOnlyAdmin(_Admin):
+    """Nothing here can be added, changed or deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Say no."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Say no."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Say no."""
+        return False
+
+
+@admin.register(Backend)
+class BackendAdmin(ReadOnlyAdmin):
+    """The board as it is now; no table of the database is behind it."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the list alone: a backend has no page of its own."""
+        view = self.admin_site.admin_view(self.changelist_view)
+        return [path("", view, name="sentinel_health_backend_changelist")]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the verdict and every backend."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        verdict = assess()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Backends",
+            "opts": self.opts,
+            "verdict": verdict,
+            "status": verdict.status.replace("_", " "),
+            "rows": rows_of(verdict),
+            "errors": may_see_errors(request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/sentinel_health/backends.html", context)
+
+
+def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
+    """Return what the page shows of each backend."""
+    rows = []
+    for name, b in sorted(verdict.backends.items()):
+        age = b.age(verdict.clock)
+        rows.append(
+            {
+                "name": name,
+                "state": b.state(verdict.clock),
+                "since": _moment(b.since),
+                "checked": "never" if age is None else f"{report.duration(age)} ago",
+                "failures": b.consecutive_failures,
+                "latency": "-" if b.latency is None else f"{b.latency * 1000:.1f} ms",
+                "scope": b.scope,
+                "tags": ", ".join(b.tags) or "-",
+                "error": b.error,
+            }
+        )
+    return rows
+
+
+def _moment(at: float | None) -> datetime.datetime | None:
+    return None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC)
+
+
+@admin.register(Transition)
+class TransitionAdmin(ReadOnlyAdmin):
+    """The stored changes, newest first."""
+
+    list_filter = ("healthy", "at")
+    search_fields = ("backend",)
+    date_hierarchy = "at"
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Show errors to those who may see them."""
+        columns = ("at", "backend", "was", "healthy")
+        return (*columns, "error") if may_see_errors(request) else columns
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Show the columns of the list."""
+        return self.get_list_display(request)
