@@ -9,10 +9,12 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
-from health import config
+from health import config, details
 from health.conf import conf
+from health.policy import CRITICAL
 from health.probes import build
 
 
@@ -84,3 +86,74 @@ def check_health_urlconf(
 ) -> list[CheckMessage]:
     """E021: SENTINEL_HEALTH_URLCONF names a module."""
     return _error_of(lambda: conf.health_urlconf, "E021")
+
+
+def check_transition_days(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E007: SENTINEL_TRANSITION_DAYS is a number of days."""
+    return _error_of(lambda: conf.transition_days, "E007")
+
+
+@register
+def check_webhook(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """E008: SENTINEL_WEBHOOK says where to, and nothing unknown."""
+    return _error_of(lambda: conf.webhook, "E008")
+
+
+@register
+def check_health_details(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E009: SENTINEL_HEALTH_DETAILS is written as SENTINEL_METRICS_ACCESS is."""
+    return _error_of(details.configured, "E009")
+
+
+@register
+def check_critical_backends(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """W001: with SENTINEL_READINESS = "critical" some backend should be tagged so."""
+    try:
+        asked = conf.readiness_name == CRITICAL and conf.backends
+    except ImproperlyConfigured:
+        return []  # the other checks say so
+    if not asked or any(CRITICAL in c.tags for c in conf.backends.values()):
+        return []
+    return [
+        Caution(
+            'SENTINEL_READINESS is "critical", but no backend is: the service is ready whatever'
+            " its backends say",
+            hint=f'Add "TAGS": ["{CRITICAL}"] to a backend of {config.SETTING}.',
+            id="sentinel_health.W001",
+        )
+    ]
+
+
+MIDDLEWARE = "health.middleware.HealthMiddleware"
+_OBSTACLES = (
+    ("django.middleware.common.CommonMiddleware", "ALLOWED_HOSTS", "W002"),
+    ("django.middleware.security.SecurityMiddleware", "SECURE_SSL_REDIRECT", "W003"),
+)
+
+
+@register
+def check_middleware(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """W002, W003: nothing before HealthMiddleware would turn a probe away."""
+    order = list(settings.MIDDLEWARE)
+    ours = order.index(MIDDLEWARE) if MIDDLEWARE in order else len(order)
+    strict = {
+        "ALLOWED_HOSTS": "*" not in settings.ALLOWED_HOSTS and not settings.DEBUG,
+        "SECURE_SSL_REDIRECT": settings.SECURE_SSL_REDIRECT,
+    }
+    return [
+        Caution(
+            f"{setting} would turn away a probe that calls a pod by its address, or without TLS",
+            hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE, before {obstacle!r}.",
+            id=f"sentinel_health.{check_id}",
+        )
+        for obstacle, setting, check_id in _OBSTACLES
+        if strict[setting] and obstacle in order[:ours]
+    ]

@@ -40,3 +40,17 @@ def test_another_worker_takes_over_from_a_killed_prober(tmp_path: Path) -> None:
         )
         assert get(server.port, "/ready").status == 200
         assert server.output.count("backend default is") == 1
+
+
+def test_access_lines_of_probes_can_be_left_out(tmp_path: Path) -> None:
+    """With the filter gunicorn logs the site's requests and not the probes'."""
+    config = tmp_path / "quiet.conf.py"
+    config.write_text(
+        "from health.accesslog import leave_out_probes\nleave_out_probes()\naccesslog = '-'\n"
+    )
+    with gunicorn(tmp_path, workers=1, options=["-c", str(config)]) as server:
+        for path in ("/health", "/ready", "/admin/login/"):
+            get(server.port, path)
+        wait_until(lambda: "GET /admin/login/ HTTP/1.1" in server.output, "an access line")
+        assert "GET /health" not in server.output
+        assert "GET /ready" not in server.output

@@ -42,6 +42,9 @@ class DatabaseProbe(Probe):
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
 
+    def __post_init__(self) -> None:
+        _demand_alias(self.alias)
+
     def check(self, timeout: float) -> None:
         """Ask the database for a one."""
         if not self.persistent:
@@ -78,6 +81,11 @@ class DatabaseProbe(Probe):
             connection.close()
 
 
+def _demand_alias(alias: str) -> None:
+    if alias not in connections:
+        raise ValueError(f"DATABASES has no {alias!r}; it has {', '.join(connections)}")
+
+
 def _select_one(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -91,6 +99,9 @@ class MigrationsProbe(Probe):
     """That every migration of the code is applied to the database ``alias``."""
 
     alias: str = "default"
+
+    def __post_init__(self) -> None:
+        _demand_alias(self.alias)
 
     def check(self, timeout: float) -> None:
         """Compare the code's migrations with the database's table of them."""

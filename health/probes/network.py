@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
@@ -68,6 +69,10 @@ class CacheProbe(Probe):
     """Writes, reads and deletes a key of its own in the Django cache ``alias``."""
 
     alias: str = "default"
+
+    def __post_init__(self) -> None:
+        if self.alias not in settings.CACHES:
+            raise ValueError(f"CACHES has no {self.alias!r}; it has {', '.join(settings.CACHES)}")
 
     def check(self, timeout: float) -> None:
         """Make one round trip."""

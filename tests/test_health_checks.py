@@ -1,0 +1,155 @@
+"""System checks: what is refused, and in which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.test import override_settings
+
+PROBE = {"PROBE": "health.probes.DatabaseProbe"}
+BAD = "SENTINEL_BACKENDS['db']"
+
+
+def found(**settings: Any) -> list[tuple[str, str]]:
+    """Return id and message of each of our findings under these settings."""
+    with override_settings(**settings):
+        return [
+            (str(m.id).removeprefix("sentinel_health."), m.msg)
+            for m in run_checks()
+            if str(m.id).startswith("sentinel_health.")
+        ]
+
+
+def test_the_sample_project_is_in_order() -> None:
+    """Its own settings raise no finding."""
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"),
+    [
+        (
+            {**PROBE, "TIMEOUT": 10},
+            ("E001", f"{BAD}['TIMEOUT'] (10 s) must be below INTERVAL (10 s)"),
+        ),
+        (
+            {**PROBE, "TIMEOUT": 0},
+            ("E001", f"{BAD}['TIMEOUT'] must be a number of seconds above 0, not 0"),
+        ),
+        ({**PROBE, "RISE": 0}, ("E001", f"{BAD}['RISE'] must be a whole number, 1 or more, not 0")),
+        (
+            {**PROBE, "FALL": True},
+            ("E001", f"{BAD}['FALL'] must be a whole number, 1 or more, not True"),
+        ),
+        (
+            {**PROBE, "SCOPE": "x"},
+            ("E001", f"{BAD}['SCOPE'] must be one of local, shared, not 'x'"),
+        ),
+        ({**PROBE, "TAGS": "x"}, ("E001", f"{BAD}['TAGS'] must be a list of words, not 'x'")),
+        ({}, ("E001", f"{BAD}['PROBE'] must be a dotted path or a callable, not None")),
+        (
+            {**PROBE, "INTERVALL": 1},
+            (
+                "E001",
+                (
+                    f"{BAD}['INTERVALL'] is no option; there are PROBE, OPTIONS, INTERVAL, TIMEOUT,"
+                    " RISE, FALL, TAGS, SCOPE, INTERVAL_IN_DOUBT"
+                ),
+            ),
+        ),
+        (
+            {"PROBE": "health.probes.NoProbe"},
+            (
+                "E002",
+                (
+                    f"{BAD}['PROBE'] cannot be imported: Module \"health.probes\" does not define a"
+                    ' "NoProbe" attribute/class'
+                ),
+            ),
+        ),
+        (
+            {**PROBE, "OPTIONS": {"aliass": "x"}},
+            (
+                "E002",
+                (
+                    f"{BAD}['OPTIONS']['aliass'] is no option of DatabaseProbe;"
+                    " there are alias, persistent"
+                ),
+            ),
+        ),
+        (
+            {**PROBE, "OPTIONS": {"alias": "x"}},
+            ("E002", f"{BAD}['OPTIONS']: DATABASES has no 'x'; it has default"),
+        ),
+        (
+            {"PROBE": "health.probes.CacheProbe", "OPTIONS": {"alias": "x"}},
+            ("E002", f"{BAD}['OPTIONS']: CACHES has no 'x'; it has default"),
+        ),
+    ],
+)
+def test_a_wrong_backend(backend: dict[str, Any], expected: tuple[str, str]) -> None:
+    """The message has the path of the key and what may stand there."""
+    assert found(SENTINEL_BACKENDS={"db": backend}) == [expected]
+
+
+@pytest.mark.parametrize("name", ["", "  ", 5])
+def test_a_backend_without_a_name(name: Any) -> None:
+    """A backend needs a name."""
+    assert found(SENTINEL_BACKENDS={name: PROBE}) == [
+        ("E001", f"SENTINEL_BACKENDS has a backend without a name: {name!r}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "ids"),
+    [
+        ({"SENTINEL_BACKENDS": []}, ["E001"]),
+        ({"SENTINEL_READINESS": "most"}, ["E003"]),
+        ({"SENTINEL_READINESS": "no.such.policy"}, ["E003"]),
+        ({"SENTINEL_HEALTH_STORE": "cache:x"}, ["E004"]),
+        ({"SENTINEL_HEALTH_STORE": "redis"}, ["E004"]),
+        ({"SENTINEL_DRAIN_SECONDS": -1}, ["E005"]),
+        ({"SENTINEL_SHARED_FAILURE": "maybe"}, ["E006"]),
+        ({"SENTINEL_TRANSITION_DAYS": "x"}, ["E007"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "ftp://x"}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://x", "MIN": 1}}, ["E008"]),
+        ({"SENTINEL_HEALTH_DETAILS": {}}, ["E009"]),
+        ({"SENTINEL_READINESS": "critical", "SENTINEL_BACKENDS": {"db": PROBE}}, ["W001"]),
+        (
+            {
+                "SENTINEL_READINESS": "critical",
+                "SENTINEL_BACKENDS": {"db": {**PROBE, "TAGS": ["critical"]}},
+            },
+            [],
+        ),
+    ],
+)
+def test_a_wrong_setting(settings: dict[str, Any], ids: list[str]) -> None:
+    """Each setting has a check of its own."""
+    assert [check_id for check_id, _ in found(**settings)] == ids
+
+
+COMMON = "django.middleware.common.CommonMiddleware"
+SECURITY = "django.middleware.security.SecurityMiddleware"
+OURS = "health.middleware.HealthMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "settings", "ids"),
+    [
+        ([OURS, SECURITY, COMMON], {"SECURE_SSL_REDIRECT": True}, []),
+        ([SECURITY, OURS, COMMON], {}, []),
+        ([SECURITY, OURS, COMMON], {"SECURE_SSL_REDIRECT": True}, ["W003"]),
+        ([SECURITY, COMMON], {"SECURE_SSL_REDIRECT": True}, ["W002", "W003"]),
+        ([SECURITY, COMMON], {"ALLOWED_HOSTS": ["*"]}, []),
+        ([COMMON, OURS], {"ALLOWED_HOSTS": ["example.org"]}, ["W002"]),
+    ],
+)
+def test_what_would_turn_a_probe_away(
+    middleware: list[str], settings: dict[str, Any], ids: list[str]
+) -> None:
+    """The order of MIDDLEWARE matters only where a setting is strict."""
+    seen = found(**{"MIDDLEWARE": middleware, "ALLOWED_HOSTS": ["example.org"], **settings})
+    assert [check_id for check_id, _ in seen] == ids
