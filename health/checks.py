@@ -88,6 +88,7 @@ def check_health_urlconf(
     return _error_of(lambda: conf.health_urlconf, "E021")
 
 
+@register
 def check_transition_days(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from health import views, workers
-from health.views import Answer, _respond
+from health.answers import Answer, respond
 from health.workers import Condition
 
 
@@ -18,14 +18,14 @@ def health(request: HttpRequest) -> HttpResponse:
     workers are doing; saturated is not dead. Without a shared store nothing is known
     of it, and the answer is 200.
     """
-    return _respond(request, lambda: _liveness(verbose="verbose" in request.GET))
+    return respond(request, lambda: _liveness(verbose="verbose" in request.GET))
 
 
 def started(request: HttpRequest) -> HttpResponse:
     """Answer 200 once an application worker was seen and every backend was checked, else 503."""
     application = workers.observe()
     if application is not None and not application.workers:
-        return _respond(request, lambda: (503, {"status": "starting"}))
+        return respond(request, lambda: (503, {"status": "starting"}))
     return views.started(request)
 
 

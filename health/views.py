@@ -10,8 +10,6 @@ from health.details import may_see
 from health.policy import NOT_READY
 from health.readiness import assess, has_started
 
-_respond = respond
-
 
 def health(request: HttpRequest) -> HttpResponse:
     """Say that this process answers; no dependency is asked."""

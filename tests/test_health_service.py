@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.harness import Server, get, gunicorn, wait_until
+from tests.harness import ROOT, Server, get, gunicorn, wait_until
 
 
 def prober_pid(server: Server) -> int:
@@ -46,6 +46,7 @@ def test_access_lines_of_probes_can_be_left_out(tmp_path: Path) -> None:
     """With the filter gunicorn logs the site's requests and not the probes'."""
     config = tmp_path / "quiet.conf.py"
     config.write_text(
+        f"exec(open({str(ROOT / 'gunicorn.conf.py')!r}).read())\n"
         "from health.accesslog import leave_out_probes\nleave_out_probes()\naccesslog = '-'\n"
     )
     with gunicorn(tmp_path, workers=1, options=["-c", str(config)]) as server:
