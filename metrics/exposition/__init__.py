@@ -10,6 +10,7 @@ from metrics.exposition._negotiation import (
     accepts_gzip,
     negotiate,
 )
+from metrics.exposition._numbers import spell
 from metrics.exposition._template import Template, template
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "accepts_gzip",
     "convert",
     "negotiate",
+    "spell",
     "template",
 ]
