@@ -20,6 +20,7 @@ Collect = Callable[[], Iterable[Metric]]
 class Collected:
     """What collectors gave; ``failed`` maps the name of each that did not to the reason."""
 
+    asked: tuple[str, ...] = ()
     metrics: list[Metric] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -70,7 +71,7 @@ class CollectorGuard:
 
         ``deadline`` is in seconds of `time.monotonic`. Never raises an Exception.
         """
-        result = Collected()
+        result = Collected(tuple(name for name, _ in collectors))
         started: list[tuple[str, _Run]] = []
         for name, collect in collectors:
             before = self._running.get(name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -25,11 +25,13 @@ from prometheus_client import (
 )
 from prometheus_client import Enum as Enum_
 
-from metrics import build_info, process_figures
+from metrics import build_info, process_figures, shared
 from metrics.collectors import Collect, CollectorGuard
 from metrics.exposition import Converted, convert
 from metrics.registry import REGISTRY
-from metrics.shared.model import Snapshot
+from metrics.shared.model import Layout, Snapshot
+
+logger = logging.getLogger(__name__)
 
 _guard = CollectorGuard()
 
@@ -61,57 +63,59 @@ def gather(deadline: float) -> Gathered:
     ``deadline`` is in seconds of `time.monotonic`; a collector that needs longer is
     left out. Whatever cannot be read is named in ``left_out``.
     """
-    store = _current_store()
-    snapshot: Snapshot | None = store.snapshot() if store is not None else None
-    shared = {} if snapshot is None else _places(snapshot)
-    trusted: list[tuple[str, Collect]] = []
-    foreign: list[tuple[str, Collect]] = []
-    hidden: set[int] = set()
-    for collector in _collectors():
-        name, sort = _name(collector), _sort_of(collector)
+    collectors = [(name, one, _sort_of(one)) for name, one in _collectors()]
+    asking = {
+        name for name, one, sort in collectors if sort is _Sort.VALUES and _asks_a_function(one)
+    }
+    # First what takes time, so that the figures of the store are the newest.
+    guarded = _guard.run(
+        [
+            (name, one.collect)
+            for name, one, sort in collectors
+            if sort is _Sort.FOREIGN or name in asking
+        ],
+        deadline,
+    )
+    for name in guarded.asked:
+        COLLECTOR_FAILURES.labels(name).inc(name in guarded.failed)
+    store = shared.current()
+    snapshot = None if store is None else _snapshot(store)
+    unread = snapshot is _UNREADABLE
+    places = {} if snapshot is None else _places(snapshot)
+    trusted: list[tuple[str, Collect]] = [("build_info", build_info.collect)]
+    for name, one, sort in collectors:
         if sort is _Sort.VALUES:
-            if _asks_a_function(collector):
-                hidden.update(shared.get(name, ()))
-                foreign.append((name, collector.collect))
-            elif name not in shared:
-                trusted.append((name, collector.collect))
-        elif sort is _Sort.FOREIGN:
-            foreign.append((name, collector.collect))
-        elif sort is _Sort.OURS or snapshot is None:
-            trusted.append((name, collector.collect))
-    trusted.append(("build_info", build_info.collect))
-    if snapshot is not None:
-        trusted.append(("process_figures", lambda: process_figures.collect(_workers(store))))
-    metrics, left_out = _run(trusted, foreign, deadline)
-    others = convert(metrics)
+            if not unread and one._name not in places and name not in asking:
+                trusted.append((name, one.collect))
+        elif sort is _Sort.OURS or (sort is _Sort.ONE_PROCESS and snapshot is None):
+            trusted.append((name, one.collect))
+    if store is not None:
+        trusted.append(("process_figures", lambda: process_figures.collect(store.workers())))
+    ours = _guard.run_here(trusted)
+    others = convert(ours.metrics + guarded.metrics)
+    failed = {**ours.failed, **guarded.failed}
+    left_out = [f"collector {name}: {reason}" for name, reason in failed.items()]
     if snapshot is not None:
         left_out += snapshot.left_out
-    return Gathered(snapshot, frozenset(hidden), others, (*left_out, *others.left_out))
+    hidden = frozenset(
+        place
+        for name, one, _ in collectors
+        if name in asking
+        for place in places.get(one._name, ())
+    )
+    return Gathered(snapshot, hidden, others, (*left_out, *others.left_out))
 
 
-def _run(
-    trusted: list[tuple[str, Collect]], foreign: list[tuple[str, Collect]], deadline: float
-) -> tuple[list[Metric], tuple[str, ...]]:
-    """Collect from both kinds, the foreign ones under guard; name what failed."""
-    result = _guard.run_here(trusted)
-    guarded = _guard.run(foreign, deadline)
-    for name, _ in foreign:
-        failures = COLLECTOR_FAILURES.labels(name)
-        if name in guarded.failed:
-            failures.inc()
-    failed = {**result.failed, **guarded.failed}
-    left_out = tuple(f"collector {name}: {reason}" for name, reason in failed.items())
-    return result.metrics + guarded.metrics, left_out
+_UNREADABLE = Snapshot(Layout(()), (), {}, ("the shared store: it cannot be read; see the log",))
 
 
-def _current_store() -> Any:
-    """Return the shared store, or None while everything is in memory."""
-    return getattr(importlib.import_module("metrics.shared"), "current", lambda: None)()
-
-
-def _workers(store: Any) -> Iterable[process_figures.Worker]:
-    workers: Iterable[process_figures.Worker] = getattr(store, "workers", list)()
-    return workers
+def _snapshot(store: shared.Store) -> Snapshot:
+    """Read the store; should even that fail, the rest of the scrape is still served."""
+    try:
+        return store.snapshot()
+    except Exception:
+        logger.exception("The shared metrics store cannot be read.")
+        return _UNREADABLE
 
 
 def _places(snapshot: Snapshot) -> Mapping[str, list[int]]:
@@ -122,18 +126,22 @@ def _places(snapshot: Snapshot) -> Mapping[str, list[int]]:
     return places
 
 
-def _collectors() -> Iterable[Any]:
-    """Yield the collectors of our registry and of prometheus_client's default one.
+def _collectors() -> Iterator[tuple[str, Any]]:
+    """Yield the collectors of both registries, each with a name of its own.
 
     A registry's own ``collect`` runs them one after another and ends at the first that
     raises, so its list of them, which is private, is read instead.
     """
+    times: dict[str, int] = {}
     for registry in (REGISTRY, DEFAULT_REGISTRY):
-        if registry.get_target_info():
-            yield _TargetInfo(registry)
         with registry._lock:
-            collectors = list(registry._collector_to_names)
-        yield from collectors
+            collectors: list[Any] = list(registry._collector_to_names)
+        if registry.get_target_info():
+            collectors.insert(0, _TargetInfo(registry))
+        for collector in collectors:
+            name = _name(collector)
+            times[name] = number = times.get(name, 0) + 1
+            yield (name if number == 1 else f"{name} ({number})"), collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +178,7 @@ def _sort(kind: type) -> _Sort:
         return _Sort.VALUES
     if issubclass(kind, (ProcessCollector, GCCollector)):
         return _Sort.ONE_PROCESS
-    if issubclass(kind, (Enum_, Info, PlatformCollector)):
+    if issubclass(kind, (Enum_, Info, PlatformCollector, _TargetInfo)):
         return _Sort.OURS
     return _Sort.FOREIGN
 

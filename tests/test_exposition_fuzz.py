@@ -1,0 +1,172 @@
+"""Random requests: whatever comes in, no answer is a fault of ours."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from pytest_django import Settings
+
+from metrics import scrape
+from metrics.gather import Gathered
+
+REQUESTS = int(os.environ.get("SENTINEL_FUZZ_REQUESTS", "4000"))
+"""How many random requests to send; 100,000 take some minutes."""
+
+WORDS = [
+    "text/plain",
+    "application/openmetrics-text",
+    "*/*",
+    "version=1.0.0",
+    "version=0.0.4",
+    "escaping=allow-utf-8",
+    "q=0.5",
+    "q=0",
+    "gzip",
+    "identity",
+    "Bearer token",
+    "Basic",
+    base64.b64encode(b"user:password").decode(),
+    "10.0.0.1",
+    "::1",
+    "name[]",
+    "name%5B%5D",
+    "sentinel_scrapes_total",
+    "created=1",
+    "%00",
+    "%ff",
+    "%ud800",
+    "\xff\xfe",
+    "\x00",
+    "\r\n",
+    "1e400",
+    "nan",
+    "-1",
+    ",",
+    ";",
+    "=",
+    "&",
+    '"',
+    "\\",
+    " ",
+    "\t",
+    "",
+]
+HEADERS = [
+    "HTTP_ACCEPT",
+    "HTTP_ACCEPT_ENCODING",
+    "HTTP_AUTHORIZATION",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS",
+    "HTTP_HOST",
+    "HTTP_COOKIE",
+    "HTTP_CONTENT_ENCODING",
+    "HTTP_X_FORWARDED_PROTO",
+    "CONTENT_TYPE",
+    "REMOTE_ADDR",
+    "SERVER_NAME",
+]
+METHODS = ["GET"] * 8 + [
+    "HEAD",
+    "OPTIONS",
+    "POST",
+    "PUT",
+    "DELETE",
+    "PATCH",
+    "TRACE",
+    "get",
+    "\xff",
+    "",
+]
+PATHS = ["/metrics"] * 9 + ["/metrics/", "//metrics", "/metrics\x00", "/METRICS", "", "/\xff"]
+
+
+def noise(source: random.Random) -> str:
+    """Return a text that begins to look like something."""
+    words = [source.choice(WORDS) for _ in range(source.randrange(8))]
+    words += [chr(source.randrange(256)) for _ in range(source.randrange(3))]
+    source.shuffle(words)
+    return "".join(words) * (200 if source.random() < 0.002 else 1)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Keep thousands of refused requests out of the log."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], str]:
+    """Return a function that gives the status line of a WSGI request.
+
+    What is gathered does not depend on the request, so it is gathered once.
+    """
+    gathered: Gathered = scrape._gather(30)
+    monkeypatch.setattr(scrape, "_gather", lambda limit: gathered)
+    statuses: list[str] = []
+    handlers: list[WSGIHandler] = []
+
+    def ask(environ: dict[str, Any]) -> str:
+        if not handlers:  # not before the test has chosen its middleware
+            handlers.append(WSGIHandler())
+        response = handlers[0](environ, lambda status, headers: statuses.append(status))
+        b"".join(response)
+        response.close()
+        return statuses.pop()
+
+    return ask
+
+
+ACCESS = {
+    "BEARER": ["token"],
+    "BASIC": {"user": "md5$salt$67a1e09bb1f83f5007dc119c14d663aa"},
+    "NETWORKS": ["127.0.0.0/8", "::1"],
+    "TRUSTED_PROXIES": ["10.0.0.1"],
+}
+
+
+@pytest.mark.parametrize("access", [None, ACCESS], ids=["open", "restricted"])
+@pytest.mark.parametrize("with_middleware", [True, False])
+def test_random_requests(
+    answer: Callable[[dict[str, Any]], str],
+    settings: Settings,
+    with_middleware: bool,
+    access: dict[str, Any] | None,
+) -> None:
+    """No request line and no header gives a 500, with and without access rules."""
+    ours = "metrics.middleware.MetricsMiddleware"
+    settings.MIDDLEWARE = [ours] * with_middleware + [
+        name for name in settings.MIDDLEWARE if name.startswith("django.")
+    ]
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.SENTINEL_METRICS_ACCESS = access
+    source = random.Random(f"{with_middleware} {access is None}")
+    seen = set()
+    for _ in range(REQUESTS // 4):
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": source.choice(METHODS),
+            "PATH_INFO": source.choice(PATHS),
+            "QUERY_STRING": noise(source),
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "8000",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.input": io.BytesIO(),
+            "wsgi.url_scheme": "http",
+        }
+        for header in source.sample(HEADERS, source.randrange(5)):
+            environ[header] = noise(source)
+        status = answer(dict(environ))
+        assert not status.startswith("5"), str(environ)
+        seen.add(status[:3])
+    assert seen >= {"404", "405"} | ({"200"} if access is None else {"401", "403"})
