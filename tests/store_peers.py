@@ -73,8 +73,11 @@ def line_of(name: str, labels: Mapping[str, str]) -> str:
     return f"{name}{{{inner}}}" if inner else name
 
 
-def figures(snapshot: Any) -> dict[str, float]:
-    """Return the values of a snapshot by line; no line may be there twice."""
+def figures(snapshot: Any, *, everything: bool = False) -> dict[str, float]:
+    """Return the values of a snapshot by line; no line may be there twice.
+
+    The store's own counts of faults are among them only if they are not 0.
+    """
     keys = [key for family in snapshot.layout.families for key in family.samples]
     assert len(keys) == len(snapshot.values)
     lines = [line_of(key.name, dict(key.labels)) for key in keys]
@@ -82,7 +85,7 @@ def figures(snapshot: Any) -> dict[str, float]:
     return {
         line: value
         for line, value in zip(lines, snapshot.values, strict=True)
-        if not line.startswith("sentinel_store_faults") or value
+        if everything or value or not line.startswith("sentinel_store_faults")
     }
 
 

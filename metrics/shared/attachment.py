@@ -7,6 +7,7 @@ a cell's number to what has to be added to it.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,8 +18,8 @@ from metrics.shared import exemplars
 from metrics.shared.activity import Activity
 from metrics.shared.directory import Directory
 from metrics.shared.errors import ReplacedError, reason_of
-from metrics.shared.gauges import retire_gauges
 from metrics.shared.lanes import Lane
+from metrics.shared.takeover import drop_damaged_counts, retire_gauges
 
 logger = logging.getLogger("metrics.shared")
 
@@ -85,7 +86,10 @@ class Attachment:
                 self.directory, catalog.next_cell, files.index.generation, self._kind()
             )
             if inherited:
-                retire_gauges(lane.cells, catalog.families.values())
+                retire_gauges(lane.cells, catalog.by_key.values())
+                values = lane.cells.tolist()
+                if not (min(values) >= 0.0 and math.isfinite(sum(values))):
+                    drop_damaged_counts(lane.cells, catalog.by_key.values())
         self.lane = lane
         path = exemplars.path_for(self.directory, lane.number)
         if os.path.exists(path):

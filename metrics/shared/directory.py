@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from metrics.shared.lanes import lane_numbers, lane_path
 
 CLAIM_FILE_SIZE = 4096
 _FAULTS = struct.Struct(f"<{len(REASONS)}Q")
+_CHECKSUM = struct.Struct("<Q")
 _FAULTS_AT = 512
 
 
@@ -92,17 +94,23 @@ class Directory:
         """
         try:
             with self.claiming():
-                totals = _FAULTS.unpack(os.pread(self._claim_fd, _FAULTS.size, _FAULTS_AT))
-                new = [total + counts.get(r, 0) for r, total in zip(REASONS, totals, strict=True)]
-                os.pwrite(self._claim_fd, _FAULTS.pack(*new), _FAULTS_AT)
+                new = [total + counts.get(reason, 0) for reason, total in self.faults().items()]
+                data = _FAULTS.pack(*new)
+                os.pwrite(self._claim_fd, data + _CHECKSUM.pack(zlib.crc32(data)), _FAULTS_AT)
         except (OSError, LockTimeoutError, struct.error):
             return False
         return True
 
     def faults(self) -> dict[str, int]:
-        """Return how often the store failed since the directory is there, by reason."""
-        data = os.pread(self._claim_fd, _FAULTS.size, _FAULTS_AT)
-        totals = _FAULTS.unpack(data.ljust(_FAULTS.size, b"\0"))
+        """Return how often the store failed since the directory is there, by reason.
+
+        What is damaged starts from 0.
+        """
+        data = os.pread(self._claim_fd, _FAULTS.size + _CHECKSUM.size, _FAULTS_AT)
+        counts, checksum = data[: _FAULTS.size], data[_FAULTS.size :]
+        if checksum != _CHECKSUM.pack(zlib.crc32(counts)):
+            counts = bytes(_FAULTS.size)
+        totals = _FAULTS.unpack(counts)
         return dict(zip(REASONS, totals, strict=True))
 
 

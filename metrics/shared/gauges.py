@@ -7,26 +7,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from metrics.shared.catalog import LIVE_MODES, FamilyRecord
 
 
-def retire_gauges(cells: memoryview[float], families: Iterable[FamilyRecord]) -> None:
-    """Set the gauges of a dead process's lane to unset, keeping what modes keep.
-
-    A live gauge dies with its process. Of the others what it left is merged, as their
-    mode says, into the two cells that stand for all the dead of this lane.
-    """
-    for family in families:
-        if family.key.type != "gauge":
-            continue
-        for cell in [*family.series.values(), *(cell for _labels, cell in family.extra)]:
-            if cell + family.key.width > len(cells) or not cells[cell + 1]:
-                continue
-            if family.key.mode not in LIVE_MODES:
-                value, when, old, old_when = cells[cell : cell + 4]
-                cells[cell + 2] = merge_gauge(family.key.mode, [(old, old_when), (value, when)])
-                cells[cell + 3] = max(when, old_when)
-            cells[cell + 1] = 0.0
-            cells[cell] = 0.0
-
-
 def merge_gauge(mode: str, entries: Iterable[tuple[float, float]]) -> float:
     """Merge (value, when set) pairs by a gauge's mode; those never set do not count."""
     given = [(when, value) for value, when in entries if when]

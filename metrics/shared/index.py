@@ -120,7 +120,7 @@ class Index:
         self.reserve = reserve
         self.catalog = catalog or Catalog()
         self.damaged_bytes = 0
-        self.torn_bytes = 0
+        self.torn_bytes = self.missing_cells = 0
         self._position = HEADER_SIZE
         self._kept = Reserved(0, 0, 0, 0)
         self.stuck = False
@@ -208,10 +208,14 @@ class Index:
         same = same and self.reserve.repairs() == self._repairs
         return same, there.st_size >= self._position
 
-    @property
-    def unreadable_bytes(self) -> int:
-        """How many bytes of the file hold no record, as far as it was read."""
-        return self.damaged_bytes + self.torn_bytes
+    def left_out(self) -> list[str]:
+        """Say what of the file could not be read."""
+        found = []
+        if unreadable := self.damaged_bytes + self.torn_bytes:
+            found.append(f"index: {unreadable} damaged bytes")
+        if self.missing_cells:
+            found.append(f"index: cut short; {self.missing_cells} cells are no series'")
+        return found
 
     def note_repair(self) -> None:
         """Let all other processes read the index again. Raises OSError, LockTimeoutError."""
@@ -233,12 +237,18 @@ class Index:
 
     def refresh(self) -> None:
         """Read what was appended since the last time. Raises OSError."""
-        torn = self._read_on()
-        if torn and torn != self.torn_bytes:  # or else somebody is writing it just now
+        before = self.torn_bytes, self.missing_cells
+        self._look_at_the_end()
+        if (self.torn_bytes, self.missing_cells) not in (before, (0, 0)):
+            # Or is somebody writing it just now?
             with contextlib.suppress(LockTimeoutError), self._locked():
-                self.torn_bytes = self._read_on()
-        elif not torn:
-            self.torn_bytes = 0
+                self._look_at_the_end()
+
+    def _look_at_the_end(self) -> None:
+        self.torn_bytes = self._read_on()
+        kept = self.reserve.read()
+        given = kept.cell if kept and kept.generation == self.generation else 0
+        self.missing_cells = max(0, given - self.catalog.next_cell)
 
     def _read_on(self) -> int:
         """Enter what is new; return how many bytes at the end are no record."""
@@ -334,7 +344,6 @@ class Index:
             if torn:
                 os.ftruncate(self._fd, self._position)
                 self.catalog.next_cell += torn
-                self.torn_bytes = 0
             kept = self.reserve.read()
             if kept and kept.generation == self.generation:
                 self.catalog.next_cell = max(self.catalog.next_cell, kept.cell)
@@ -342,6 +351,7 @@ class Index:
                 self._note_repair(kept)
             else:
                 self._kept = kept
+            self.torn_bytes = self.missing_cells = 0
             yield Appender(self)
 
     def reserve_cells(self, end: int) -> None:

@@ -80,7 +80,11 @@ class GrowingPart(_Part):
         if base := record.removed.get(labelvalues):
             self._baselines.append((cell, base))
         if labelvalues in record.hidden:
-            self._hidden.append((labels, cell, width))
+            self._hidden.append((labels, cell, self._counts(width)))
+
+    def _counts(self, width: int) -> int:
+        """Return how many of a series' cells are counts; the sum comes last."""
+        return width - (self.type in ("histogram", "summary"))
 
     def _merge(self, into: FamilyRecord, to: int, record: FamilyRecord, cell: int) -> None:
         """Add a series of another definition, with the same labels, to the one shown.
@@ -101,6 +105,8 @@ class GrowingPart(_Part):
         for cell, base in self._baselines:
             for i, amount in enumerate(base):
                 sums[cell + i] -= amount
+                if sums[cell + i] < 0.0 and i < self._counts(len(base)):
+                    sums[cell + i] = 0.0  # the lane that it stands in cannot be read just now
         for to, source in self._sums:
             sums[to] += sums[source]
 

@@ -70,8 +70,8 @@ class Reader:
         faults = files.faults() if files is not None else dict.fromkeys(REASONS, 0)
         for reason, count in own.faults.items():
             faults[reason] += count
-        if files is not None and files.index.unreadable_bytes:
-            left_out.append(f"index: {files.index.unreadable_bytes} damaged bytes")
+        if files is not None:
+            left_out += files.index.left_out()
         with collector_paused():
             return plan.finish(sums, images, living, found, faults, left_out)
 
