@@ -6,12 +6,13 @@ every process that answers a scrape.
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -21,12 +22,13 @@ from metrics import shared
 from metrics.registry import REGISTRY
 from metrics.shared import Worker
 
-logger = logging.getLogger(__name__)
-
 APPLICATION_KINDS = frozenset(
     {"daphne", "gunicorn", "granian", "hypercorn", "manage.py runserver", "uvicorn", "uwsgi"}
 )
 """Kinds of processes that serve the application; the others are no sign of its life."""
+
+RESTART_SECONDS = 10.0
+"""How long a server that lives may be without a worker before it is held for dead."""
 
 NOT_STARTED = "application not started"
 NONE_ALIVE = "no application worker alive"
@@ -54,6 +56,8 @@ class Application:
 
     workers: tuple[tuple[Worker, Condition], ...]
     now: float
+    is_restarting: bool = False
+    """Whether the server that starts the workers lives, and has had no time for new ones."""
 
     def count(self, condition: Condition) -> int:
         """Return how many workers are in ``condition``."""
@@ -90,7 +94,7 @@ class Application:
         if not self.workers:
             return NOT_STARTED
         if not self.alive:
-            return NONE_ALIVE
+            return None if self.is_restarting else NONE_ALIVE
         if self.count(Condition.STUCK) == len(self.alive):
             return ALL_STUCK
         return None
@@ -109,21 +113,60 @@ def condition_of(worker: Worker, now: float, stuck_seconds: float | None) -> Con
     return Condition.SATURATED
 
 
-_last_seen: Sequence[Worker] = ()
+class _Memory:
+    """What earlier looks at the lanes showed, which the present one may not."""
+
+    def __init__(self) -> None:
+        self.seen: Sequence[Worker] = ()
+        self._pids: frozenset[int] = frozenset()
+        self._parents: list[psutil.Process] = []
+        self._alive_at = time.monotonic()
+
+    def look(self, workers: Sequence[Worker]) -> Sequence[Worker]:
+        """Return ``workers``, or what was seen last if there are none.
+
+        Lanes do not go away. None at all, where there were some, means that they could
+        not be read.
+        """
+        self.seen = workers or self.seen
+        if pids := frozenset(w.pid for w in self.seen if w.alive):
+            self._alive_at = time.monotonic()
+            if pids != self._pids:
+                self._pids, self._parents = pids, _parents(pids)
+        return self.seen
+
+    def is_restarting(self) -> bool:
+        """Whether new workers may be on their way, as after gunicorn's HUP.
+
+        That ends the old ones before the new ones have loaded the application.
+        """
+        if time.monotonic() - self._alive_at > RESTART_SECONDS:
+            return False
+        return not self._parents or any(parent.is_running() for parent in self._parents)
+
+
+def _parents(pids: Iterable[int]) -> list[psutil.Process]:
+    parents = {}
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            parent = psutil.Process(psutil.Process(pid).ppid())
+            parents[parent.pid] = parent
+    return list(parents.values())
+
+
+_memory = _Memory()
 
 
 def observe() -> Application | None:
     """Return what the application is doing now; None without a shared store."""
-    global _last_seen
     store = shared.current()
     if store is None:
         return None
-    # Lanes do not go away. None at all, where there were some, means that they could
-    # not be read, and what was read last is the better answer.
-    if workers := [w for w in store.workers() if w.kind in APPLICATION_KINDS]:
-        _last_seen = workers
+    workers = _memory.look([w for w in store.workers() if w.kind in APPLICATION_KINDS])
     now, stuck = time.time(), conf.stuck_seconds
-    return Application(tuple((w, condition_of(w, now, stuck)) for w in _last_seen), now)
+    return Application(
+        tuple((w, condition_of(w, now, stuck)) for w in workers), now, _memory.is_restarting()
+    )
 
 
 class WorkersCollector(Collector):

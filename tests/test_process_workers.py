@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from django.core.checks import run_checks
 from django.test import Client, override_settings
@@ -89,6 +92,26 @@ def test_life_and_death_of_the_application(
     assert (observed.trouble, observed.is_saturated) == (trouble, saturated)
 
 
+def test_workers_on_their_way_are_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the server lives that had the last worker, and for a while, there is no death."""
+    with subprocess.Popen(["sleep", "60"]) as server:
+        monkeypatch.setattr(workers, "_parents", lambda pids: [psutil.Process(server.pid)])
+        memory = workers._Memory()
+        memory.look([worker()])
+        memory.look([worker(alive=False)])
+        assert memory.is_restarting()
+        monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
+        assert not memory.is_restarting()
+        monkeypatch.undo()
+        assert memory.is_restarting()
+        server.kill()
+        server.wait()
+        assert not memory.is_restarting()
+    dead = application(Condition.DEAD)
+    assert dead.trouble == "no application worker alive"
+    assert replace(dead, is_restarting=True).trouble is None
+
+
 def test_dead_workers_have_no_requests() -> None:
     """What a killed worker was doing when it died is not in progress any more."""
     observed = application(Condition.DEAD, Condition.DEAD, Condition.BUSY)
@@ -103,7 +126,8 @@ def test_lanes_that_cannot_be_read_are_no_death(
     """While the lanes cannot be read what was read last counts; other kinds never do."""
     store = shared.Store(tmp_path / "run", kind=lambda: "gunicorn")
     monkeypatch.setattr(workers.shared, "current", lambda: store)
-    monkeypatch.setattr(workers, "_last_seen", ())
+    monkeypatch.setattr(workers, "_memory", workers._Memory())
+    monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
     lanes = [[worker(kind="celery"), worker()], [], [worker(kind="celery"), worker(alive=False)]]
     monkeypatch.setattr(store, "workers", lambda: lanes.pop(0))
     troubles = []

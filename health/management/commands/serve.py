@@ -22,7 +22,6 @@ class Command(BaseCommand):
         "prober by a process of their own. Whatever follows -- goes to the application's "
         "gunicorn as it is."
     )
-    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the options; those left out come from the environment or gunicorn's file."""
