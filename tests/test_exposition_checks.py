@@ -64,8 +64,10 @@ def test_metrics_made_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     assert messages() == [
         (
             "sentinel_metrics.W001",
-            "Made before the shared store was installed: early_one, early_two. Each process"
-            " counts these for itself, and a scrape shows those of one process.",
+            (
+                "Made before the shared store was installed: early_one, early_two. Each process"
+                " counts these for itself, and a scrape shows those of one process."
+            ),
         )
     ]
 
