@@ -119,8 +119,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], str]:
         if not handlers:  # not before the test has chosen its middleware
             handlers.append(WSGIHandler())
         response = handlers[0](environ, lambda status, headers: statuses.append(status))
-        b"".join(response)
-        response.close()
+        b"".join(response)  # not closed: that would be the end of the test's database too
         return statuses.pop()
 
     return ask
