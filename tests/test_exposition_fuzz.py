@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections
 from pytest_django import Settings
 
 from metrics import scrape
@@ -97,10 +99,12 @@ def noise(source: random.Random) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Keep thousands of refused requests out of the log."""
+def _surroundings() -> Iterator[None]:
+    """Keep thousands of requests out of the log, and away from other tests' database."""
     logging.disable(logging.CRITICAL)
+    request_started.disconnect(close_old_connections)  # as Django's own test client does
     yield
+    request_started.connect(close_old_connections)
     logging.disable(logging.NOTSET)
 
 
