@@ -10,11 +10,13 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.response import ResponseHeaders
 from django.template import Context, Engine, Template
 
 from health import report
@@ -30,6 +32,9 @@ METHODS = ("GET", "HEAD")
 Answer = tuple[int, dict[str, Any]]
 """Status code and body."""
 
+PlainAnswer = tuple[int, str, str | None]
+"""Status code, status word and reason."""
+
 _WELL = {"ok", "ready", "started", "healthy"}
 
 
@@ -37,6 +42,43 @@ class _Response(HttpResponse):
     """An answer to a probe: a 503 is no fault here, so Django is not to log it as one."""
 
     _has_been_logged = True
+
+    def copy(self) -> _Response:
+        """Return an answer of its own with the same status, headers and body.
+
+        Making one from nothing takes half of the time of a probe's whole request.
+        """
+        headers = ResponseHeaders({})
+        headers._store = self.headers._store.copy()
+        twin = _Response.__new__(_Response)
+        twin.__dict__.update(
+            self.__dict__, headers=headers, cookies=SimpleCookie(), _resource_closers=[]
+        )
+        return twin
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(status: int, word: str, reason: str | None) -> _Response:
+    body = {"status": word} | ({"reason": reason} if reason else {})
+    return _make(JSON, status, body)
+
+
+def respond_quickly(request: HttpRequest, answer: Callable[[], PlainAnswer]) -> HttpResponse | None:
+    """Send what ``answer`` gives, if the request is as plain as a probe's: None if it is not.
+
+    Plain is GET or HEAD, without a query, and content with JSON.
+    """
+    meta = request.META
+    if (
+        request.method not in METHODS
+        or meta.get("QUERY_STRING")
+        or meta.get("HTTP_ACCEPT", "*/*") not in ("*/*", JSON)
+    ):
+        return None
+    try:
+        return _prepared(*answer()).copy()
+    except Exception:  # noqa: BLE001 - the slow way says what is wrong
+        return None
 
 
 def respond(request: HttpRequest, answer: Callable[[], Answer]) -> HttpResponse:
@@ -54,7 +96,10 @@ def respond(request: HttpRequest, answer: Callable[[], Answer]) -> HttpResponse:
         FAULTS.labels("answer").inc()
         logger.exception("%s cannot be answered", request.path)
         status, body = 503, {"status": "not_ready"}
-    kind = media_type(request)
+    return _make(media_type(request), status, body)
+
+
+def _make(kind: str, status: int, body: Mapping[str, Any]) -> _Response:
     return _Response(
         _RENDER[kind](body),
         status=status,

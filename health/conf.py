@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -25,6 +25,15 @@ from metrics.conf import conf as metrics_conf
 FILE = "file"
 CACHE_PREFIX = "cache:"
 SHARED_FAILURES = (policy.NOT_READY, policy.DEGRADED)
+
+
+class ReadinessSettings(NamedTuple):
+    """The settings that a verdict on the whole board was made with."""
+
+    run_dir: Path | None
+    readiness_name: str
+    shared_failure: str
+    backends: Mapping[str, BackendConfig]
 
 
 class Conf:
@@ -102,6 +111,11 @@ class Conf:
         return _number("SENTINEL_DRAIN_SECONDS", 5, "seconds")
 
     @property
+    def readiness_settings(self) -> ReadinessSettings:
+        """What readiness depends on beside the board, at once: it is asked at every probe."""
+        return _readiness_settings()
+
+    @property
     def transition_days(self) -> float:
         """How many days transitions are kept in the database; 0 stores none.
 
@@ -176,6 +190,11 @@ def _backends() -> Mapping[str, BackendConfig]:
 
 
 @functools.cache
+def _readiness_settings() -> ReadinessSettings:
+    return ReadinessSettings(conf.run_dir, conf.readiness_name, conf.shared_failure, conf.backends)
+
+
+@functools.cache
 def _policy(name: str) -> policy.Policy:
     if name in policy.POLICIES:
         return policy.POLICIES[name]
@@ -191,7 +210,7 @@ def _policy(name: str) -> policy.Policy:
 
 def _forget(*, setting: str, **_: object) -> None:
     if setting.startswith("SENTINEL_"):
-        for cached in (_run_dir, _backends, _policy, _webhook):
+        for cached in (_run_dir, _backends, _policy, _webhook, _readiness_settings):
             cached.cache_clear()
 
 

@@ -31,7 +31,8 @@ class HealthMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
@@ -40,7 +41,7 @@ class HealthMiddleware:
         if view is None:
             return self.get_response(request)
         response = view(request)
-        return _done(response) if iscoroutinefunction(self) else response
+        return _done(response) if self.is_async else response
 
 
 async def _done(response: HttpResponse) -> HttpResponseBase:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from health import clock
 from health.board import BOARD
-from health.conf import conf
+from health.conf import ReadinessSettings, conf
 from health.drain import is_draining
 from health.metrics import FAULTS
 from health.policy import NOT_READY, Verdict, judge
@@ -21,7 +21,7 @@ from health.state import BackendHealth, Document
 
 logger = logging.getLogger(__name__)
 
-_last: tuple[Document, tuple[object, ...], Verdict] | None = None
+_last: tuple[Document, ReadinessSettings, bool, Verdict] | None = None
 """The last verdict on the whole board, with what it was made from."""
 
 
@@ -32,14 +32,16 @@ def current() -> Verdict:
     """
     global _last
     document = BOARD.document()
-    settings = (is_draining(), conf.readiness_name, conf.shared_failure, conf.backends)
+    settings = conf.readiness_settings
+    draining = is_draining()
     now = clock.now()
     if _last is not None:
-        seen, before, verdict = _last
-        if seen is document and before == settings and verdict.clock <= now <= verdict.valid_until:
+        seen, before, drained, verdict = _last
+        same = seen is document and before is settings and drained is draining
+        if same and verdict.clock <= now <= verdict.valid_until:
             return verdict
-    verdict = _judge(document, now, draining=is_draining())
-    _last = (document, settings, verdict)
+    verdict = _judge(document, now, draining=draining)
+    _last = (document, settings, draining, verdict)
     return verdict
 
 

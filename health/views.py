@@ -5,15 +5,16 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from health import prober, report
-from health.answers import JSON, Answer, media_type, respond
+from health.answers import JSON, Answer, PlainAnswer, media_type, respond, respond_quickly
 from health.details import may_see
 from health.policy import NOT_READY
-from health.readiness import assess, has_started
+from health.readiness import assess, current, has_started
 
 
 def health(request: HttpRequest) -> HttpResponse:
     """Say that this process answers; no dependency is asked."""
-    return respond(request, lambda: (200, {"status": "ok"}))
+    quick = respond_quickly(request, lambda: (200, "ok", None))
+    return quick or respond(request, lambda: (200, {"status": "ok"}))
 
 
 def ready(request: HttpRequest) -> HttpResponse:
@@ -22,12 +23,21 @@ def ready(request: HttpRequest) -> HttpResponse:
     ``?verbose`` lists the backends; ``?exclude=NAME`` passes one over and
     ``?tag=NAME`` counts only those that carry it, each as often as wanted.
     """
-    return respond(request, lambda: _readiness(request))
+    return respond_quickly(request, _plain_readiness) or respond(
+        request, lambda: _readiness(request)
+    )
 
 
 def started(request: HttpRequest) -> HttpResponse:
     """Say whether every configured backend was checked once: 200 or 503."""
     return respond(request, _start)
+
+
+def _plain_readiness() -> PlainAnswer:
+    prober.ensure_started()
+    verdict = current()
+    word = verdict.status if verdict.is_ready else NOT_READY
+    return (200 if verdict.is_ready else 503), word, verdict.reason
 
 
 def _readiness(request: HttpRequest) -> Answer:

@@ -240,3 +240,15 @@ def test_tags_narrow_what_counts() -> None:
     BOARD.report("b", True)
     assert answer("/ready?tag=x")[0] == 503
     assert answer("/ready")[0] == 200
+
+
+def test_answers_are_each_their_own() -> None:
+    """What a middleware does to one answer is not seen in the next."""
+    first, second = (Client().get("/health") for _ in range(2))
+    first.headers["X-Mark"] = "1"
+    first.set_cookie("c", "1")
+    third = Client().get("/health")
+    for other in (second, third):
+        assert "X-Mark" not in other.headers
+        assert not other.cookies
+        assert other.content == b'{"status": "ok"}'
