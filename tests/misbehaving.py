@@ -89,6 +89,19 @@ def drip(connection: socket.socket) -> None:
         connection.sendall(b"x")
 
 
+_MAY_SIGN_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Certificates:
     """An authority, and certificates for 127.0.0.1 from it, as PEM files in a folder."""
 
@@ -96,9 +109,14 @@ class Certificates:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        own = self._builder(self._name, self._key, days=10).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        own = (
+            self._builder(self._name, self._key, days=10)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
         )
+        own = own.add_extension(_MAY_SIGN_CERTIFICATES, critical=True)
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(self._sign(own))
 
@@ -142,6 +160,10 @@ class Certificates:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=30))
             .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(  # Python 3.13 insists on it
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
 
     def _sign(self, builder: x509.CertificateBuilder) -> bytes:
