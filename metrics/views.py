@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import os
 import threading
 import time
 
@@ -49,6 +50,15 @@ for _code in ("200", "401", "403", "405", "500", "503"):
     SCRAPES.labels(_code)
 
 _places = threading.BoundedSemaphore(MAX_IN_FLIGHT)
+
+
+def _free_all_places() -> None:
+    """Begin anew in a forked child: the scrapes that were in flight are its parent's."""
+    global _places
+    _places = threading.BoundedSemaphore(MAX_IN_FLIGHT)
+
+
+os.register_at_fork(after_in_child=_free_all_places)
 
 
 @csrf_exempt

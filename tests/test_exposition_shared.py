@@ -1,0 +1,124 @@
+"""A scrape of the shared store, read by a process that counted only a part of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from tests.harness import ROOT, project_env
+
+PRELUDE = """
+import django, math, sys
+django.setup()
+from prometheus_client import Counter, Enum, Gauge, Histogram, Info, Summary
+from metrics import scrape, shared
+from metrics.exposition import OPENMETRICS_1_0_0
+jobs = Counter("t_jobs", "Jobs", ["kind"])
+size = Histogram("t_size", "Sizes", buckets=(1, 2))
+wait = Summary("t_wait", "Waits")
+asked = Gauge("t_asked", "Asked", multiprocess_mode="sum")
+state = Enum("t_state", "State", states=["on", "off"])
+about = Info("t_about", "About")
+"""
+
+
+def run(tmp_path: Path, code: str) -> str:
+    """Run code in a process of its own that shares the store; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
+        cwd=ROOT,
+        env={**os.environ, **project_env(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def families(text: str) -> dict[str, Metric]:
+    """Parse OpenMetrics strictly."""
+    return {family.name: family for family in parse_openmetrics(text)}
+
+
+def test_what_another_process_counted(tmp_path: Path) -> None:
+    """Values and exemplars of a process that has ended are there, NaN and all."""
+    run(
+        tmp_path,
+        """
+        jobs.labels("a").inc(2, {"trace_id": "abc"})
+        size.observe(1.5, {"trace_id": "def"})
+        wait.observe(math.nan)
+        """,
+    )
+    text = run(
+        tmp_path,
+        """
+        jobs.labels("a").inc()
+        state.state("off")
+        about.info({"v": "1"})
+        print(scrape.render(OPENMETRICS_1_0_0).text, end="")
+        """,
+    )
+    found = families(text)
+    [total] = found["t_jobs"].samples
+    assert (total.value, total.exemplar.labels) == (3.0, {"trace_id": "abc"})
+    bucket = next(s for s in found["t_size"].samples if s.labels == {"le": "2.0"})
+    assert (bucket.value, bucket.exemplar.value) == (1.0, 1.5)
+    assert found["t_state"].type == "stateset"
+    assert found["t_about"].type == "info"
+    # A NaN has no place in a summary of OpenMetrics, whose parsers would refuse the scrape.
+    assert found["t_wait_sum"].type == "unknown"
+    assert "t_wait" not in found
+
+
+def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
+    """What the function gives in the answering process stands in place of stored values."""
+    run(tmp_path, "asked.set(5)")
+    text = run(tmp_path, "asked.set_function(lambda: 7)\nprint(scrape.render().text)")
+    assert text.count("\nt_asked ") == 1
+    assert "\nt_asked 7.0\n" in text
+
+
+def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+    """The rest of the scrape is served, and this process's part is not taken for the whole."""
+    text = run(
+        tmp_path,
+        """
+        jobs.labels("a").inc()
+        def snapshot(self):
+            raise OSError("no such luck")
+        shared.Store.snapshot = snapshot
+        rendered = scrape.render()
+        print(rendered.text, rendered.left_out)
+        """,
+    )
+    assert "t_jobs" not in text
+    assert "sentinel_build_info{" in text
+    assert "\nsentinel_scrape_left_out 1.0\n" in text
+    assert "('the shared store: it cannot be read; see the log',)" in text
+
+
+def test_text_is_prepared_once(tmp_path: Path) -> None:
+    """While the families stay the same, each format's text is prepared once."""
+    out = run(
+        tmp_path,
+        """
+        from metrics.scrape import _templates
+        jobs.labels("a").inc()
+        scrape.render()
+        before = set(map(id, _templates._kept.values()))
+        jobs.labels("a").inc()
+        text = scrape.render().text
+        print('t_jobs_total{kind="a"} 2.0' in text)
+        print(before == set(map(id, _templates._kept.values())))
+        """,
+    )
+    assert out == "True\nTrue\n"
