@@ -118,36 +118,38 @@ class Prober:
 
     def _lead(self) -> None:
         logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())
+        inbox = self._inbox
         declare = functools.partial(declared, backends=self._backends)
         publisher = Publisher(
             self._board,
             self._election,
             renew_seconds=self._standby_seconds,
-            published=self._inbox.put,
-            lost=lambda: self._inbox.put(None),
+            published=inbox.put,
+            lost=lambda: inbox.put(None),
             declare=declare,
         )
-        pool = ProbePool(self._inbox.put)
+        pool = ProbePool(inbox.put)
         recorder = Recorder(self._board) if self._board is BOARD else None
         targets = {
             name: _Target(c, make_probe(c), time.monotonic()) for name, c in self._backends.items()
         }
         self._leading = True
+        publisher.start()
         try:
             self._board.update(declare)
-            publisher.start()
             if recorder is not None:
                 recorder.start()
-            _Round(self._board, targets, pool, publisher, self._inbox, self._stopping).run()
-            publisher.stop(2.0)
+            _Round(self._board, targets, pool, publisher, inbox, self._stopping).run()
         finally:
             self._leading = False
+            publisher.stop(2.0)  # before the resignation: it renews what that gives up
             if recorder is not None and recorder.is_alive:
                 recorder.stop(2.0)
             pool.close()
             self._inbox = queue.SimpleQueue()  # late answers go to the old one
             self._election.resign()
             for target in targets.values():
+                HUNG_PROBES.dec(target.hung)
                 target.probe.close()
 
 

@@ -142,6 +142,9 @@ SENTINEL_BACKENDS = _backends()
 SENTINEL_READINESS = os.environ.get("SENTINEL_READINESS") or "any"
 SENTINEL_SHARED_FAILURE = os.environ.get("SENTINEL_SHARED_FAILURE") or "not_ready"
 SENTINEL_HEALTH_STORE = os.environ.get("SENTINEL_HEALTH_STORE") or "file"
+SENTINEL_HEALTH_DETAILS = json.loads(os.environ.get("SENTINEL_HEALTH_DETAILS") or "null")
+SENTINEL_TRANSITION_DAYS = float(os.environ.get("SENTINEL_TRANSITION_DAYS") or 30)
+SENTINEL_WEBHOOK = json.loads(os.environ.get("SENTINEL_WEBHOOK") or "null")
 SENTINEL_DRAIN_SECONDS = float(os.environ.get("SENTINEL_DRAIN_SECONDS") or 5)
 
 # --- Sentinel: processes ------------------------------------------------------------

@@ -151,3 +151,19 @@ def test_a_callable_may_answer_false() -> None:
     with probing(backend(lambda: False)) as board:
         wait_until(lambda: "db" in board and board["db"].healthy is False, "unhealthy")
         assert board["db"].error == "the check said no"
+
+
+def test_a_board_that_cannot_be_written_at_first_is_written_later(tmp_path: Path) -> None:
+    """A prober that meets a fault gives up its office and tries again, one thread of each kind."""
+    run_dir = tmp_path / "run"
+    store = FileStore(run_dir, strict=False)
+    store.prepare()
+    (run_dir / "health" / "board.new").mkdir()  # writing beside fails
+    board = BackendHealthMap(store)
+    with probing(backend(lambda: None), board, election=FileElection(store)):
+        time.sleep(0.4)
+        assert board.is_empty
+        (run_dir / "health" / "board.new").rmdir()
+        wait_until(lambda: board.is_healthy("db"), "healthy")
+        names = [t.name for t in threading.enumerate()]
+        assert names.count("sentinel-publisher") == 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 
 from health import drain
 from health.board import BOARD
@@ -252,3 +253,25 @@ def test_answers_are_each_their_own() -> None:
         assert "X-Mark" not in other.headers
         assert not other.cookies
         assert other.content == b'{"status": "ok"}'
+
+
+async def _get(path: str) -> tuple[int, bytes]:
+    response = await AsyncClient().get(path, headers={"host": "10.1.2.3"})
+    return response.status_code, response.content
+
+
+def test_an_async_stack_answers_the_same() -> None:
+    """Under ASGI the middleware answers too, whatever the host, and passes the rest on."""
+    BOARD.report("a", True)
+    with override_settings(ALLOWED_HOSTS=["example.org"]):
+        assert asyncio.run(_get("/ready")) == (200, b'{"status": "ready"}')
+        assert asyncio.run(_get("/admin/login/"))[0] == 400
+
+
+@pytest.mark.parametrize("query", ["exclude=%ff%00", "verbose=&exclude=" + "x" * 5000, "&&==", "%"])
+def test_strange_queries_are_no_fault_of_ours(query: str) -> None:
+    """Whatever stands behind the question mark, the answer is one of readiness."""
+    BOARD.report("a", True)
+    status, kind, body = answer(f"/ready?{query}")
+    assert (status, kind) == (200, JSON)
+    assert body.startswith('{"status": "ready"')
