@@ -41,6 +41,8 @@ ARBITER_KIND = "gunicorn arbiter"
 WORKER_KIND = "gunicorn"
 
 LOOK_EVERY_SECONDS = 0.1
+QUEUE_SECONDS = 10.0
+"""How long TERM waits at most for connections that no worker has accepted yet."""
 Hook = Callable[..., None]
 
 _service: Service | None = None
@@ -188,7 +190,7 @@ class _Stop:
         # In an upgrade by USR2 the other arbiter goes on serving: nothing to drain.
         upgrading = self._arbiter.reexec_pid or self._arbiter.master_pid
         wait = 0.0 if upgrading else self._service.drain_seconds
-        self._latest = time.monotonic() + wait + float(self._arbiter.cfg.graceful_timeout)
+        self._latest = time.monotonic() + wait + QUEUE_SECONDS
         if wait:
             mark(self._service.drain_mark)
         signal.setitimer(signal.ITIMER_REAL, max(wait, 0.001))
