@@ -28,6 +28,14 @@ def test_a_fresh_start_becomes_ready(tmp_path: Path, options: tuple[str, ...]) -
         assert psutil.Process(prober_pid(server)).ppid() == server.pid
 
 
+@pytest.mark.parametrize("worker_class", ["gthread", "gevent", "asgi"])
+def test_every_kind_of_worker_probes(tmp_path: Path, worker_class: str) -> None:
+    """Threads, greenlets and event loops leave the prober its turn."""
+    with gunicorn(tmp_path, workers=2, worker_class=worker_class) as server:
+        wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        assert get(server.port, "/ready").text == '{"status": "ready"}'
+
+
 def test_another_worker_takes_over_from_a_killed_prober(tmp_path: Path) -> None:
     """SIGKILL of the process that probes is made good by another, with the state kept."""
     with gunicorn(tmp_path, workers=3) as server:
