@@ -370,3 +370,23 @@ def test_samples_of_one_label_set_stand_together() -> None:
         'd_sum{a="1"} 1.0\nd_count{a="1"} 1.0\n'
         'd_bucket{a="2",le="+Inf"} 2.0\n'
     )
+
+
+def test_what_is_no_metric_is_left_out() -> None:
+    """A collector that yields something else, or odd exemplars, loses that and nothing more."""
+    metric = CounterMetricFamily("jobs", "", labels=["n"])
+    metric.add_metric(["1"], 1, exemplar=Exemplar({"a": 1, "b": None}, 2))  # type: ignore[dict-item]
+    metric.add_metric(["2"], 1, exemplar={"a": "b"})  # type: ignore[arg-type]
+    metric.add_metric(["3"], 1, exemplar=Exemplar({"a": "b"}, "much"))  # type: ignore[arg-type]
+    metric.samples.append("no sample")  # type: ignore[arg-type]
+    found = convert([None, metric, "jobs"])  # type: ignore[list-item]
+    made = template(found.families, OPENMETRICS_1_0_0)
+    assert made.fill(found.values, found.exemplars) == (
+        "# TYPE jobs counter\n"
+        'jobs_total{n="1"} 1.0 # {a="1",b=""} 2.0\njobs_total{n="2"} 1.0\njobs_total{n="3"} 1.0\n'
+    )
+    assert found.left_out == [
+        "something that is no metric: a NoneType",
+        "a sample of family 'jobs': its value or labels are unusable",
+        "something that is no metric: a str",
+    ]

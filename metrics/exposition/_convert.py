@@ -60,7 +60,10 @@ def convert(metrics: Iterable[Metric]) -> Converted:
     """
     result = Converted()
     for metric in metrics:
-        _add(metric, result)
+        try:
+            _add(metric, result)
+        except (AttributeError, TypeError, ValueError):
+            result.left_out.append(f"something that is no metric: a {type(metric).__name__}")
     return result
 
 
@@ -114,7 +117,18 @@ def _row(sample: Sample, name: str, kind: str) -> tuple[Labels, _Row]:
     if bounded is not None:
         group = tuple(pair for pair in pairs if pair[0] != bounded[1])
     key = SampleKey(sample_name, pairs)
-    return group, _Row(key, float(sample.value), rank, sample.exemplar, sample.timestamp)
+    return group, _Row(key, float(sample.value), rank, _exemplar(sample.exemplar), sample.timestamp)
+
+
+def _exemplar(exemplar: Exemplar | None) -> Exemplar | None:
+    """Return an exemplar that can be written, or None: it is no reason to lose its sample."""
+    if exemplar is None:
+        return None
+    try:
+        labels = {safe(name): safe(value) for name, value in exemplar.labels.items()}
+        return Exemplar(labels, float(exemplar.value), exemplar.timestamp)
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return None
 
 
 def _ordered(group: list[_Row]) -> list[_Row]:
