@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from health.config import BackendConfig
 from health.pool import ProbePool, Run
-from health.prober import describe, make_probe
+from health.rounds import describe, make_probe
 from health.state import Observation
 
 

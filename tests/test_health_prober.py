@@ -14,7 +14,8 @@ import pytest
 from health.board import BackendHealthMap
 from health.config import BackendConfig, parse
 from health.election import FileElection
-from health.prober import MAX_HUNG, Prober
+from health.prober import Prober
+from health.rounds import MAX_HUNG
 from health.stores import FileStore
 from tests.harness import wait_until
 

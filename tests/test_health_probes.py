@@ -21,7 +21,6 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from health.config import parse
 from health.pool import Run
-from health.prober import describe
 from health.probes import (
     CacheProbe,
     CeleryProbe,
@@ -36,6 +35,7 @@ from health.probes import (
     TCPProbe,
     build,
 )
+from health.rounds import describe
 from tests import misbehaving
 from tests.harness import ROOT, Program, free_port, wait_until
 from tests.misbehaving import Certificates, Redis, http_answer
