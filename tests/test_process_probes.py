@@ -63,23 +63,21 @@ def test_probes_are_quick_while_every_worker_is_blocked(
 ) -> None:
     """Of 200 probes to each of /health and /ready 99 in 100 take less than 20 ms."""
     words = ["--worker-class", worker_class, "--threads", str(threads)]
+    # or one worker of threads takes all connections, and queues what it has no thread for
+    words += ["--", "--worker-connections", str(threads + 1)]
     with harness.serve(tmp_path, *words) as server:
         harness.wait_until(lambda: harness.get(server.health_port, "/ready").status == 200, "ready")
-        for _ in range(6 * threads):  # they are not dealt out evenly
+        for _ in range(6 * threads):
             blocked(server.port, 30)
         harness.wait_until(lambda: conditions(server) == {"saturated": 2}, "saturation")
         assert details(server)["saturated"] is True
         # Other work on the machine may spoil a round; it does not spoil all of them.
-        rounds = []
-        for _ in range(3):
-            durations = {
-                path: probe(server.health_port, path, 200) for path in ("/health", "/ready")
-            }
-            rounds.append({p: statistics.quantiles(d, n=100)[98] for p, d in durations.items()})
-            if all(p99 < P99_LIMIT_SECONDS for p99 in rounds[-1].values()):
-                break
-        else:
-            pytest.fail(f"p99 in seconds: {rounds}")
+        rounds: list[list[float]] = []
+        until = time.monotonic() + 20
+        while not rounds or (max(rounds[-1]) >= P99_LIMIT_SECONDS and time.monotonic() < until):
+            durations = [probe(server.health_port, path, 200) for path in ("/health", "/ready")]
+            rounds.append([statistics.quantiles(d, n=100)[98] for d in durations])
+        assert max(rounds[-1]) < P99_LIMIT_SECONDS, f"p99 of /health and /ready: {rounds}"
         assert sample(server, "sentinel_requests_in_progress") == 2 * threads
         assert sample(server, "sentinel_oldest_request_seconds") > 0
         assert sample(server, 'sentinel_workers{state="saturated"}') == 2
