@@ -96,17 +96,21 @@ class Catalog:
         if known is None:
             family.series[labelvalues] = cell
             family.created[labelvalues] = created
-            name = family.key.name
-            self.series_by_name[name] = self.series_by_name.get(name, 0) + 1
+            self._count(family, labelvalues, 1)
         elif known != cell:
             family.extra.append((labelvalues, cell))
         elif labelvalues in family.hidden:
             family.hidden.discard(labelvalues)
             family.created[labelvalues] = created
-            self.series_by_name[family.key.name] += 1
+            self._count(family, labelvalues, 1)
         self.next_cell = max(self.next_cell, cell + family.key.width)
         family.version += 1
         self.version += 1
+
+    def _count(self, family: FamilyRecord, labelvalues: LabelValues, more: int) -> None:
+        if labelvalues.count(OVERFLOW) < len(labelvalues):
+            name = family.key.name
+            self.series_by_name[name] = self.series_by_name.get(name, 0) + more
 
     def remove_series(
         self, family: FamilyRecord, labelvalues: LabelValues, baseline: Iterable[float]
@@ -116,7 +120,7 @@ class Catalog:
             return
         if labelvalues not in family.hidden:
             family.hidden.add(labelvalues)
-            self.series_by_name[family.key.name] -= 1
+            self._count(family, labelvalues, -1)
         family.removed[labelvalues] = tuple(baseline)
         family.version += 1
         self.version += 1
@@ -129,5 +133,5 @@ class Catalog:
         return family.series.get(labelvalues)
 
     def is_full(self, name: str, limit: int) -> bool:
-        """Whether the families called ``name`` hold ``limit`` series together."""
+        """Whether the families called ``name`` hold ``limit`` series besides the overflow."""
         return self.series_by_name.get(name, 0) >= limit

@@ -54,7 +54,7 @@ class GrowingPart(_Part):
         self._twins: list[tuple[int, int]] = []
         self._sums: list[tuple[int, int]] = []
         self._baselines: list[tuple[int, tuple[float, ...]]] = []
-        self._hidden: list[tuple[Labels, int, int]] = []
+        self._hidden: dict[int, tuple[Labels, int]] = {}
         self._cached: tuple[frozenset[Labels], Family, list[int]] | None = None
         several = len(self.records) > 1
         shown: dict[Labels, tuple[FamilyRecord, int]] = {}
@@ -65,6 +65,8 @@ class GrowingPart(_Part):
                 same = tuple(sorted(labels))
                 if same in shown:
                     self._merge(*shown[same], record, cell)
+                    if self._hidden.pop(cell, None) is None:
+                        self._hidden.pop(shown[same][1], None)
                     continue
                 shown[same] = record, cell
             self._series.append((labels, record, cell))
@@ -80,7 +82,7 @@ class GrowingPart(_Part):
         if base := record.removed.get(labelvalues):
             self._baselines.append((cell, base))
         if labelvalues in record.hidden:
-            self._hidden.append((labels, cell, self._counts(width)))
+            self._hidden[cell] = labels, self._counts(width)
 
     def _counts(self, width: int) -> int:
         """Return how many of a series' cells are counts; the sum comes last."""
@@ -113,7 +115,9 @@ class GrowingPart(_Part):
     def arrange(self, sums: Sequence[float]) -> tuple[Family, list[int]]:
         """Return the family and the places of its values; the same objects while it can."""
         gone = frozenset(
-            labels for labels, cell, width in self._hidden if not any(sums[cell : cell + width])
+            labels
+            for cell, (labels, width) in self._hidden.items()
+            if not any(sums[cell : cell + width])
         )
         if self._cached is None or self._cached[0] != gone:
             keys: list[SampleKey] = []
