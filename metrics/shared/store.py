@@ -25,13 +25,16 @@ from metrics.shared.directory import Directory
 from metrics.shared.errors import RecordTooLargeError, ReplacedError, TooManySeriesError
 from metrics.shared.index import Appender
 from metrics.shared.lanes import Worker
-from metrics.shared.model import Snapshot
+from metrics.shared.model import Layout, Snapshot
 from metrics.shared.reader import OwnMemory, Reader
 from metrics.shared.values import GaugeValue, Value
 
 logger = logging.getLogger("metrics.shared")
 
 EMPTY = memoryview(bytearray()).cast("d")
+
+UNREADABLE = Snapshot(Layout(()), (), left_out=("the shared store: see the log",))
+"""What a read gives that could not be done at all."""
 
 SeriesKey = tuple[FamilyKey, LabelValues]
 T = TypeVar("T")
@@ -409,13 +412,21 @@ class Store:
                     record.series[labelvalues] = values[0]._cell - values[0].offset
             hold = self._hold
             own = OwnMemory(hold.memory, list(homeless.values()), hold.unsaved_faults)
-            return self._reader.snapshot(self.directory, hold.files, own)
+            read = UNREADABLE
+            if not self._busy:  # else in a signal handler that came inside our own work
+                with self._working():  # no series is to be entered while all are gone through
+                    read = self._reader.snapshot(self.directory, hold.files, own)
+            return read
 
     def workers(self) -> list[Worker]:
         """Return the processes of all lanes, the dead ones too. Never raises."""
         with self._alone():
             self._tend()
-            return self._reader.workers(self.directory, self._hold.files)
+            found: list[Worker] = []
+            if not self._busy:
+                with self._working():
+                    found = self._reader.workers(self.directory, self._hold.files)
+            return found
 
     def _tend(self) -> None:
         if self._busy or not self._hold.may_try:
