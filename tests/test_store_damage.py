@@ -16,7 +16,7 @@ from metrics.shared.model import Snapshot
 from metrics.shared.reader import OwnMemory, Reader
 from tests.store_peers import figures, peers, run
 
-CASES = 400
+CASES = 250
 SEED = 20261123
 
 FILLING = """

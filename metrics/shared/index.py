@@ -81,13 +81,18 @@ class Reserve:
 
     def read(self) -> Reserved | None:
         """Return what is kept, or None where there is nothing to trust."""
+        return self.look()[0]
+
+    def look(self) -> tuple[Reserved | None, bytes]:
+        """Return what `read` and `repairs` return, in one go."""
         data = os.pread(self.fd, self._STRUCT.size, 0)
+        raw = data[self._REPAIRS_AT : self._REPAIRS_AT + 8]
         if len(data) < self._STRUCT.size:
-            return None
+            return None, raw
         magic, generation, cell, repairs, damaged, checksum = self._STRUCT.unpack(data)
         if magic != self._MAGIC or checksum != zlib.crc32(data[:-4]) or cell > MAX_CELLS:
-            return None
-        return Reserved(generation, cell, repairs, damaged)
+            return None, raw
+        return Reserved(generation, cell, repairs, damaged), raw
 
     def repairs(self) -> bytes:
         """Return the number of repairs as it stands there, only to compare it."""
@@ -191,22 +196,21 @@ class Index:
     @property
     def is_current(self) -> bool:
         """Whether the path still names this file, and what was read of it still holds."""
-        return self._stands() == (True, True)
+        return self._stands(self.reserve.repairs()) >= self._position
 
     @property
     def was_cut(self) -> bool:
         """Whether this file was cut short, and no other process has noted it."""
-        return self._stands() == (True, False)
+        return 0 <= self._stands(self.reserve.repairs()) < self._position
 
-    def _stands(self) -> tuple[bool, bool]:
-        """Whether the path names this file, not mended since; whether it is long enough."""
+    def _stands(self, repairs: bytes) -> int:
+        """Return the file's size, or -1 if it was mended or the path names another."""
         try:
             there = os.stat(self.path)
         except OSError:
-            return False, False
-        same = (there.st_dev, there.st_ino) == self._identity
-        same = same and self.reserve.repairs() == self._repairs
-        return same, there.st_size >= self._position
+            return -1
+        same = (there.st_dev, there.st_ino) == self._identity and repairs == self._repairs
+        return there.st_size if same else -1
 
     def left_out(self) -> list[str]:
         """Say what of the file could not be read."""
@@ -250,9 +254,9 @@ class Index:
         given = kept.cell if kept and kept.generation == self.generation else 0
         self.missing_cells = max(0, given - self.catalog.next_cell)
 
-    def _read_on(self) -> int:
+    def _read_on(self, size: int = -1) -> int:
         """Enter what is new; return how many bytes at the end are no record."""
-        size = os.fstat(self._fd).st_size
+        size = os.fstat(self._fd).st_size if size < 0 else size
         if size <= self._position:
             return 0
         return self._parse(os.pread(self._fd, size - self._position, self._position))
@@ -338,13 +342,14 @@ class Index:
         Raises OSError, LockTimeoutError, ReplacedError.
         """
         with self._locked():
-            if not self.is_current:
+            kept, repairs = self.reserve.look()
+            size = self._stands(repairs)
+            if size < self._position:
                 raise ReplacedError("the index was replaced, cut or mended")
-            torn = self._read_on()
+            torn = self._read_on(size)
             if torn:
                 os.ftruncate(self._fd, self._position)
                 self.catalog.next_cell += torn
-            kept = self.reserve.read()
             if kept and kept.generation == self.generation:
                 self.catalog.next_cell = max(self.catalog.next_cell, kept.cell)
             if torn or kept is None or self.damaged_bytes > kept.damaged:

@@ -155,13 +155,13 @@ class Store:
         self.cells = EMPTY if self._homeless else lane.cells
         self._hold.recovered()
 
-    def _open(self) -> Directory:
+    def _open(self, *, look_at_lane: bool = True) -> Directory:
         """Return the open directory, this process's series having their cells in it.
 
-        Raises OSError, StoreError.
+        ``look_at_lane`` asks whether the lane's file is there, too. Raises OSError, StoreError.
         """
         files, is_new = self._hold.open()
-        if is_new or self._hold.lane_is_lost:
+        if is_new or (look_at_lane and self._hold.lane_is_lost):
             self.cells = EMPTY
             numbered = self._numbered()
             cells = {value._cell + i for key, value in numbered for i in range(_width(key))}
@@ -300,7 +300,7 @@ class Store:
         return self._new_provisional(key), labelvalues
 
     def _enter_in_index(self, key: FamilyKey, labelvalues: LabelValues) -> tuple[int, LabelValues]:
-        files = self._open()
+        files = self._open(look_at_lane=False)  # which a scrape does; this must be quick
         catalog = files.index.catalog
         if (cell := catalog.find(key, labelvalues)) is not None:
             return cell, labelvalues
