@@ -69,7 +69,7 @@ class Store:
         self._values: dict[SeriesKey, list[Value]] = {}
         self._folded: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._overflow: weakref.WeakSet[Value] = weakref.WeakSet()
-        self._families_folded: set[str] = set()
+        self._first_folds: set[str] = set()
         self._removed: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._provisional: dict[str, int] = {}
         self._next_provisional = PROVISIONAL
@@ -294,6 +294,7 @@ class Store:
             labelvalues = (OVERFLOW,) * len(labelvalues)
             if known := self._values.get((key, labelvalues)):
                 return known[0]._cell - known[0].offset, labelvalues
+            self._first_folds.add(key.name)
         self._provisional[key.name] = made + 1
         self._homeless = True
         self.cells = EMPTY  # so that the next write tries to give it a cell
@@ -308,11 +309,14 @@ class Store:
         if self._is_full(files, key) and (cell := catalog.find(key, overflow)) is not None:
             return cell, overflow
         with files.index.appending() as appender:  # which reads what others have entered
-            cell, labelvalues = self._cell_of(files, appender, key, labelvalues)
+            is_first = catalog.find(key, overflow) is None
+            cell, kept = self._cell_of(files, appender, key, labelvalues)
+        if is_first and kept != labelvalues:
+            self._first_folds.add(key.name)
         if self._hold.lane is not None and len(self.cells):
             self._hold.lane.grow(catalog.next_cell)
             self.cells = self._hold.lane.cells
-        return cell, labelvalues
+        return cell, kept
 
     def _cell_of(
         self, files: Directory, appender: Appender, key: FamilyKey, labelvalues: LabelValues
@@ -337,8 +341,8 @@ class Store:
         return limited and files.index.catalog.is_full(key.name, self._max_series())
 
     def _note_folded(self, name: str) -> None:
-        if name not in self._families_folded:
-            self._families_folded.add(name)
+        if name in self._first_folds:  # else another process has said so
+            self._first_folds.discard(name)
             logger.warning(
                 "A label set of the metric %s is counted under %r, and so will others be: it is"
                 " too long, or there are %d already, the limit that SENTINEL_METRICS_MAX_SERIES"
