@@ -17,9 +17,9 @@ from metrics.shared.catalog import FamilyKey, FamilyRecord
 from metrics.shared.directory import Directory
 from metrics.shared.errors import REASONS, RecordTooLargeError, reason_of
 from metrics.shared.gauges import gauge_entries, merge_gauge
-from metrics.shared.index import MAX_PAYLOAD, pack_record
 from metrics.shared.lanes import FIRST_CELLS, HEADER_SIZE, SPARE_CELLS, size_for
 from metrics.shared.reader import OwnMemory, Reader
+from metrics.shared.records import MAX_PAYLOAD, pack_record
 from metrics.shared.values import ATOMIC, GaugeValue, Value
 from tests.store_peers import figures, run
 

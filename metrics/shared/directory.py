@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from metrics.shared import locks
 from metrics.shared.errors import REASONS, LockTimeoutError
 from metrics.shared.exemplars import NAME as EXEMPLARS_NAME
-from metrics.shared.index import Index, Reserve
+from metrics.shared.index import Index
 from metrics.shared.lanes import lane_numbers, lane_path
+from metrics.shared.reserve import Reserve
 
 CLAIM_FILE_SIZE = 4096
 _FAULTS = struct.Struct(f"<{len(REASONS)}Q")

@@ -18,99 +18,28 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from json.encoder import encode_basestring_ascii
-from typing import Any, NamedTuple
+from typing import Any
 
 from metrics.shared import locks
 from metrics.shared.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
-from metrics.shared.errors import (
-    LockTimeoutError,
-    RecordTooLargeError,
-    ReplacedError,
-    TooManySeriesError,
-)
+from metrics.shared.errors import LockTimeoutError, ReplacedError, TooManySeriesError
 from metrics.shared.quiet import collector_paused
+from metrics.shared.records import (
+    FAMILY,
+    MAX_CELLS,
+    RECORD,
+    REMOVED,
+    SERIES,
+    next_record,
+    pack_record,
+    record_at,
+    to_json,
+)
+from metrics.shared.reserve import Reserve, Reserved
 
 MAGIC = b"SNTLIDX1"
 HEADER = struct.Struct("<8sQdI")  # magic, generation, created, checksum
 HEADER_SIZE = 64
-RECORD = struct.Struct("<2sBxIII")  # magic, kind, payload's length, checksum, first cell
-RECORD_MAGIC = b"\xa7R"
-MAX_PAYLOAD = 256 * 1024
-MAX_CELLS = 1 << 24
-"""128 MiB a lane; a number above it is damage."""
-
-FAMILY, SERIES, REMOVED = 1, 2, 3
-
-
-def _checksum(kind: int, cell: int, payload: bytes) -> int:
-    return zlib.crc32(payload, cell << 8 | kind)  # both as where the sum starts from
-
-
-def _to_json(kind: int, fields: Sequence[Any]) -> bytes:
-    if kind == SERIES:  # each new label set of a service passes here
-        offset, labelvalues, created = fields
-        quoted = ",".join(map(encode_basestring_ascii, labelvalues))
-        return b"[%d,[%s],%s]" % (offset, quoted.encode(), repr(created).encode())
-    return json.dumps(fields, separators=(",", ":")).encode()
-
-
-def pack_record(kind: int, cell: int, payload: bytes) -> bytes:
-    """Return a record's bytes. Raises RecordTooLargeError."""
-    if len(payload) > MAX_PAYLOAD:
-        raise RecordTooLargeError(f"a label set of {len(payload)} bytes; {MAX_PAYLOAD} fit")
-    checksum = _checksum(kind, cell, payload)
-    return RECORD.pack(RECORD_MAGIC, kind, len(payload), checksum, cell) + payload
-
-
-class Reserve:
-    """The directory's second memory: generation and next cell, in the claim file.
-
-    With it an index that was cut short, or lost its header, does not give a cell
-    away twice. It also counts how often the index turned out damaged and how many bytes
-    that took, so that all processes read it again and agree. It is written under the
-    index's lock.
-    """
-
-    _STRUCT = struct.Struct("<8sQQQQI")
-    _MAGIC = b"SNTLCLM1"
-    _REPAIRS_AT = 24
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def read(self) -> Reserved | None:
-        """Return what is kept, or None where there is nothing to trust."""
-        return self.look()[0]
-
-    def look(self) -> tuple[Reserved | None, bytes]:
-        """Return what `read` and `repairs` return, in one go."""
-        data = os.pread(self.fd, self._STRUCT.size, 0)
-        raw = data[self._REPAIRS_AT : self._REPAIRS_AT + 8]
-        if len(data) < self._STRUCT.size:
-            return None, raw
-        magic, generation, cell, repairs, damaged, checksum = self._STRUCT.unpack(data)
-        if magic != self._MAGIC or checksum != zlib.crc32(data[:-4]) or cell > MAX_CELLS:
-            return None, raw
-        return Reserved(generation, cell, repairs, damaged), raw
-
-    def repairs(self) -> bytes:
-        """Return the number of repairs as it stands there, only to compare it."""
-        return os.pread(self.fd, 8, self._REPAIRS_AT)
-
-    def write(self, kept: Reserved) -> None:
-        """Store everything. Raises OSError."""
-        data = struct.pack("<8sQQQQ", self._MAGIC, *kept)
-        os.pwrite(self.fd, data + struct.pack("<I", zlib.crc32(data)), 0)
-
-
-class Reserved(NamedTuple):
-    """What a `Reserve` keeps."""
-
-    generation: int
-    cell: int
-    repairs: int
-    damaged: int
 
 
 class Index:
@@ -267,14 +196,14 @@ class Index:
         found: list[tuple[int, int, int]] = []
         payloads: list[bytes] = []
         while at < end:
-            record = self._record_at(data, at)
+            record = record_at(data, at)
             if record is not None:
                 kind, cell, payload = record
                 found.append((self._position + at, kind, cell))
                 payloads.append(payload)
                 at += RECORD.size + len(payload)
                 continue
-            behind = self._next_record(data, at + 1)
+            behind = next_record(data, at + 1)
             if behind is None:
                 break
             # Damage with good records behind it. What it held cannot be known, but a
@@ -315,24 +244,6 @@ class Index:
         else:  # its family's record is damaged
             self._lost(RECORD.size + len(json.dumps(fields)), cell)
 
-    def _record_at(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
-        if len(data) - at < RECORD.size:
-            return None
-        magic, kind, length, checksum, cell = RECORD.unpack_from(data, at)
-        if magic != RECORD_MAGIC or not 0 < length <= MAX_PAYLOAD or cell > MAX_CELLS:
-            return None  # zeros behind the magic would have the right checksum
-        payload = data[at + RECORD.size : at + RECORD.size + length]
-        if len(payload) < length or checksum != _checksum(kind, cell, payload):
-            return None
-        return kind, cell, payload
-
-    def _next_record(self, data: bytes, at: int) -> int | None:
-        while (at := data.find(RECORD_MAGIC, at)) >= 0:
-            if self._record_at(data, at):
-                return at
-            at += 1
-        return None
-
     # --- writing --------------------------------------------------------------------
 
     @contextmanager
@@ -368,7 +279,7 @@ class Index:
 
         Its payload has ``at_least`` bytes. Raises OSError, RecordTooLargeError.
         """
-        record = pack_record(kind, cell, _to_json(kind, fields).ljust(at_least))
+        record = pack_record(kind, cell, to_json(kind, fields).ljust(at_least))
         at = self._position
         try:
             if os.pwrite(self._fd, record, at) != len(record):
