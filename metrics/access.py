@@ -117,7 +117,8 @@ class Access:
         known = self._users.get(user) if colon else None
         # A user who does not exist costs as much as one who does.
         encoded = known or next(iter(self._users.values()))
-        return self._passwords.check(password, encoded) and known is not None
+        is_right = self._passwords.check(user, password, encoded, remember=known is not None)
+        return is_right and known is not None
 
 
 _latest: tuple[object, Access | None] = (None, None)
@@ -165,37 +166,44 @@ class TokenFile:
 
 
 class _PasswordMemory:
-    """Check passwords against hashes, and remember the answers under a secret of its own.
+    """Check passwords against hashes, and remember the right ones under a secret of its own.
 
-    A hash is slow on purpose, and a scraper sends the same password every time. One
-    check runs at a time, so that wrong passwords cannot keep every core busy.
+    A hash is slow on purpose, and a scraper sends the same password every time. What is
+    wrong is slow each time, for each name: a quick answer would tell which names there
+    are. One check runs at a time, so that wrong passwords cannot keep every core busy.
     """
 
     LIMIT = 256
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._answers: dict[bytes, bool] = {}
+        self._right: set[bytes] = set()
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
-    def check(self, password: str, encoded: str) -> bool:
-        """Whether ``password`` is the one that ``encoded`` was made from."""
-        text = f"{encoded}\0{password}".encode()
+    def check(self, user: str, password: str, encoded: str, *, remember: bool) -> bool:
+        """Whether ``password`` is the one that ``encoded`` was made from, asked for ``user``.
+
+        What is right is remembered for this user, if ``remember`` says so.
+        """
+        text = f"{user}\0{encoded}\0{password}".encode()
         mark = hmac.digest(self._key, text, "sha256")
-        answer = self._answers.get(mark)
-        if answer is None:
-            with self._lock:
-                answer = self._answers.get(mark)
-                if answer is None:
-                    answer = check_password(password, encoded)
-                    if len(self._answers) >= self.LIMIT:
-                        self._answers = {m: True for m, good in self._answers.items() if good}
-                    self._answers[mark] = answer
-        return answer
+        if mark in self._right:
+            return True
+        with self._lock:
+            if mark in self._right:
+                return True
+            if not check_password(password, encoded):
+                return False
+            if not remember:
+                return True
+            if len(self._right) >= self.LIMIT:
+                self._right.clear()
+            self._right.add(mark)
+            return True
 
 
 def problems(setting: object) -> list[str]:

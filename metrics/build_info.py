@@ -9,10 +9,12 @@ from platform import python_version
 
 from prometheus_client import Metric
 
+from metrics import __version__
+
 
 @cache
 def _metric() -> Metric:
-    labels = {"python": python_version(), "version": _version("django-sentinel-metrics")}
+    labels = {"python": python_version(), "version": __version__}
     labels |= {name: _version(name) for name in ("django", "prometheus_client")}
     metric = Metric(
         "sentinel_build_info", "Versions of Sentinel and of what it runs on; always 1", "gauge"

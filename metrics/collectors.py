@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.db import connections
@@ -30,17 +31,25 @@ class _Run:
 
     def __init__(self, name: str, collect: Collect) -> None:
         self.metrics: list[Metric] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._collect = collect
         self.thread = threading.Thread(target=self._work, name=f"collect {name}", daemon=True)
 
     def _work(self) -> None:
         try:
-            self.metrics = list(self._collect())
-        except Exception as e:  # noqa: BLE001 - whatever it is, the scrape goes on without it
+            self.metrics = [_whole(metric) for metric in self._collect()]
+        except BaseException as e:  # noqa: BLE001 - this thread is its own; the scrape goes on
             self.error = e
         finally:
             connections.close_all()  # this thread's own, should the collector have opened any
+
+
+def _whole(metric: Metric) -> Metric:
+    """Return ``metric`` with all its samples made: a lazy one may fail, or take its time."""
+    samples = list(metric.samples)
+    with suppress(AttributeError):  # no attribute but a property, which gives them each time
+        metric.samples = samples
+    return metric
 
 
 class CollectorGuard:
@@ -99,7 +108,7 @@ class CollectorGuard:
         return result
 
     def _fail(
-        self, result: Collected, name: str, reason: str, error: Exception | None = None
+        self, result: Collected, name: str, reason: str, error: BaseException | None = None
     ) -> None:
         """Note a failure; into the log goes only the first of a row."""
         result.failed[name] = reason

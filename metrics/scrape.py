@@ -65,14 +65,14 @@ def render(
     }
     pieces: list[str] = []
     left_out = list(gathered.left_out)
-    taken: frozenset[str] = frozenset()
+    taken = frozenset({"sentinel_scrape_left_out"})  # whose line comes last
     snapshot, others = gathered.snapshot, gathered.others
     if snapshot is not None:
         prepare = partial(_templates.get, snapshot.layout, fmt, hidden=gathered.hidden, **options)
         ready = _fitting(prepare, snapshot.values, frozenset())
         pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
         left_out += ready.left_out
-        taken = ready.claims
+        taken |= ready.claims
     prepare = partial(_templates.get, _layout_of(others), fmt, taken=taken, **options)
     malformed = frozenset(others.malformed if fmt.is_openmetrics else ())
     ready = _fitting(prepare, others.values, malformed)

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import Counter, Gauge, Histogram
@@ -68,10 +69,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
     ``?name[]=`` (several times) keeps families or samples of that name, ``?created=1``
     adds the ``_created`` samples. Touches no session, cookie or database.
     """
-    if not conf.metrics_enabled:
-        return _plain("Metrics not enabled", 404)
-    response = _answer(request)
-    SCRAPES.labels(str(response.status_code)).inc()
+    if conf.metrics_enabled:
+        response = _answer(request)
+        SCRAPES.labels(str(response.status_code)).inc()
+    else:
+        response = _plain("Metrics not enabled", 404)
+    if request.method == "HEAD":
+        response.content = b""  # what Content-Length tells of is not sent
     return response
 
 
@@ -95,6 +99,8 @@ def _answer(request: HttpRequest) -> HttpResponse:
         response = _scrape(request)
         response["Vary"] = "Accept, Accept-Encoding" + (", Authorization" if access else "")
         return response
+    except SuspiciousOperation:  # more fields in the query than Django reads
+        return _plain("Bad request", 400)
     except TimeoutError:
         logger.warning("A scrape was given up: another one took too long.")
         return _plain("The scrape took too long", 503, **{"Retry-After": "1"})

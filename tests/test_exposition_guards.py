@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.http import HttpResponse
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from prometheus_client import Gauge, Metric
 from prometheus_client.core import GaugeMetricFamily
 from pytest_django import Settings
@@ -120,6 +120,58 @@ def test_a_collector_that_recovers_is_back() -> None:
     guard._running["h"].thread.join()
     assert guard.run([("h", hung.collect)], soon()).failed == {}
     assert hung.calls == 2
+
+
+class Lazy(Metric):
+    """A metric that makes its samples when it is asked for them."""
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        self._error = error
+        super().__init__(name, "Lazy", "gauge")
+
+    @property
+    def samples(self) -> list[Any]:
+        """Fail."""
+        raise self._error
+
+    @samples.setter
+    def samples(self, value: object) -> None: ...
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), SystemExit(1), asyncio.CancelledError()])
+def test_what_fails_late_is_named_too(error: BaseException) -> None:
+    """Samples that fail when they are looked at, and even an exit, are the collector's fault."""
+
+    def leave() -> list[Metric]:
+        raise error
+
+    guard = CollectorGuard()
+    lazy = lambda: [Lazy("guards_lazy", error)]  # noqa: E731
+    result = guard.run([("lazy", lazy), ("leaves", leave), ("good", Good().collect)], soon())
+    reason = f"it raised {type(error).__name__}"
+    assert result.failed == {"lazy": reason, "leaves": reason}
+    assert [metric.name for metric in result.metrics] == ["guards_good"]
+
+
+def test_too_many_fields_are_the_askers_fault(client: Client) -> None:
+    """A query with more fields than Django reads is 400, and no fault in the log."""
+    response = client.get("/metrics?" + "&".join(["a=1"] * 1200))
+    assert (response.status_code, response["Content-Type"]) == (400, TEXT)
+    assert response.content == b"Bad request"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "status", "length"), [(False, 404, 19), (True, 401, 12)], ids=["off", "refused"]
+)
+def test_a_refused_head_has_no_body(
+    settings: Settings, enabled: bool, status: int, length: int
+) -> None:
+    """HEAD gets the length of the words that GET would get, and not the words."""
+    settings.SENTINEL_METRICS_ENABLED = enabled
+    settings.SENTINEL_METRICS_ACCESS = {"BEARER": ["a-token-that-nobody-has"]}
+    response = views.metrics(RequestFactory().head("/metrics"))
+    assert (response.status_code, response.content) == (status, b"")
+    assert response["Content-Length"] == str(length)
 
 
 def test_collectors_run_side_by_side() -> None:

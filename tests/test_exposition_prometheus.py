@@ -181,6 +181,10 @@ def test_several_workers(tmp_path: Path) -> None:
     with gunicorn(tmp_path, workers=2) as server:
         for _ in range(30):
             assert post(server.port, "/tools/echo", {"a": 1}).status == 200
+        wait_until(
+            lambda: b'worker="1"' in get(server.port, "/metrics?name[]=process_threads").body,
+            "both workers have begun",
+        )
         answer = get(
             server.port,
             "/metrics",

@@ -163,6 +163,10 @@ odd_times = (
 )
 odd_exemplars = st.none() | st.builds(
     Exemplar, st.dictionaries(anything, anything, max_size=2), floats, odd_times
+).filter(
+    # prometheus_client's parser, not ours, stumbles over quotes in the exemplar of a sample
+    # that has no labels itself.
+    lambda exemplar: not any('"' in str(text) for pair in exemplar.labels.items() for text in pair)
 )
 
 

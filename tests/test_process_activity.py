@@ -59,6 +59,7 @@ def test_a_request_that_fails_is_over(
     assert in_progress(store) == 0
 
 
+@pytest.mark.django_db  # closing a response closes old connections, if there are any
 def test_a_stream_is_in_progress_until_it_is_closed(store: shared.Store) -> None:
     """Its worker is busy while it streams, whatever the view has returned."""
     seen: list[int] = []

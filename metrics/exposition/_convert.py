@@ -62,7 +62,7 @@ def convert(metrics: Iterable[Metric]) -> Converted:
     for metric in metrics:
         try:
             _add(metric, result)
-        except (AttributeError, TypeError, ValueError):
+        except Exception:  # noqa: BLE001 - whatever a foreign object's attributes may raise
             result.left_out.append(f"something that is no metric: a {type(metric).__name__}")
     return result
 
@@ -75,7 +75,7 @@ def _add(metric: Metric, result: Converted) -> None:
     for sample in metric.samples:
         try:
             group, row = _row(sample, name, kind)
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        except Exception:  # noqa: BLE001 - the same of a sample's
             result.left_out.append(f"a sample of family {name!r}: its value or labels are unusable")
         else:
             groups.setdefault(group, []).append(row)
@@ -87,16 +87,15 @@ def _add(metric: Metric, result: Converted) -> None:
         kind, name = "gauge", f"{name}_info"
     elif kind == "stateset" and any(row.value not in (0, 1) for row in rows):
         kind = "gauge"
-    for position, row in enumerate(rows, len(result.values)):
+    keys = tuple(row.key for row in rows)
+    family = Family(name, kind, str(metric.documentation), str(metric.unit or ""), keys)
+    for position, row in enumerate(rows, len(result.values)):  # from here on nothing raises
         if row.exemplar is not None:
             result.exemplars[position] = row.exemplar
         if row.timestamp is not None:
             result.timestamps[position] = row.timestamp
     result.values += [row.value for row in rows]
-    keys = tuple(row.key for row in rows)
-    result.families.append(
-        Family(name, kind, str(metric.documentation), str(metric.unit or ""), keys)
-    )
+    result.families.append(family)
 
 
 def _row(sample: Sample, name: str, kind: str) -> tuple[Labels, _Row]:

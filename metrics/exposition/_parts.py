@@ -70,6 +70,8 @@ class Part:
         """Return the names that no other part of a scrape may use."""
         stem = self.stem(fmt)
         suffixes = {suffix for _, suffix, _ in self.lines}
+        if self.type in ("histogram", "summary"):  # also while it has no series yet
+            suffixes.update(SUFFIXES[self.type])
         if fmt.is_openmetrics:
             suffixes.update(("", *SUFFIXES[self.type]))
             suffixes.update((_CREATED,) if self.type in _WITH_CREATED else ())
