@@ -121,3 +121,10 @@ def test_watching_prints_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch
     out, _ = dump("--watch", "2.5", "--name", "^sentinel_requests_total$")
     assert pauses == [2.5, 2.5, 2.5]
     assert out.count(LINE) == 3
+
+
+def test_a_family_without_series_is_found_by_its_name() -> None:
+    """A name that is a family's keeps its help and type, as a scrape shows them."""
+    out, _ = dump("--name", "^sentinel_request_duration_seconds$")
+    assert "# TYPE sentinel_request_duration_seconds histogram\n" in out
+    assert 'sentinel_request_duration_seconds_count{tool="dumped"} 1.0\n' in out

@@ -163,8 +163,8 @@ SOME = 300
     ("worker_class", "options", "requests"),
     [
         ("sync", [], FULL),
-        ("sync", ["--preload"], SOME),
-        ("sync", ["--max-requests", "50", "--max-requests-jitter", "10"], 2 * SOME),
+        ("sync", ["--preload"], FULL),
+        ("sync", ["--max-requests", "50", "--max-requests-jitter", "10"], FULL),
         ("gthread", ["--threads", "4"], FULL),
         ("gthread", ["--threads", "4", "--preload"], SOME),
         ("gevent", [], SOME),

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from metrics import scrape, shared
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
+from metrics.shared import Family
 
 FORMATS = {"text": TEXT_0_0_4, "openmetrics": OPENMETRICS_1_0_0}
 
@@ -113,12 +114,14 @@ class Command(BaseCommand):
             return as_json(scrape.families(), pattern), ()
         names = None
         if pattern is not None:
+            families = [figures.family for figures in scrape.families()]
             names = [
                 key.name
-                for figures in scrape.families()
-                for key in figures.family.samples
+                for family in families
+                for key in family.samples
                 if pattern.search(key.name)
             ]
+            names += [family.name for family in families if pattern.search(text_name(family))]
         rendered = scrape.render(FORMATS[fmt], names=names)
         return rendered.text, rendered.left_out
 
@@ -149,12 +152,17 @@ def as_json(figures: Collection[scrape.FamilyFigures], pattern: re.Pattern[str] 
             if pattern is None or pattern.search(key.name)
         ]
         family = one.family
-        name = family.name + ("_total" if family.type == "counter" else "")
+        name = text_name(family)
         if samples or pattern is None or pattern.search(name):
             result.append(
                 {"name": name, "type": family.type, "help": family.help, "samples": samples}
             )
     return json.dumps(result, indent=2) + "\n"
+
+
+def text_name(family: Family) -> str:
+    """Return a family's name as the text format has it."""
+    return family.name + ("_total" if family.type == "counter" else "")
 
 
 def _spell(value: float) -> str:
