@@ -98,7 +98,7 @@ class Command(BaseCommand):
         try:
             text, left_out = self._text(fmt, pattern)
             if output is not None:
-                write_whole(output, text.encode())
+                self._write(output, text)
             else:
                 self._print(text)
         except BrokenPipeError:  # `| head` has seen enough
@@ -124,6 +124,12 @@ class Command(BaseCommand):
             names += [family.name for family in families if pattern.search(text_name(family))]
         rendered = scrape.render(FORMATS[fmt], names=names)
         return rendered.text, rendered.left_out
+
+    def _write(self, output: Path, text: str) -> None:
+        try:
+            write_whole(output, text.encode())
+        except OSError as e:  # which names the file beside it
+            raise CommandError(f"cannot write {output}: {e.strerror}") from e
 
     def _print(self, text: str) -> None:
         """Write the very bytes of a scrape: no translated line ends, no other encoding."""
