@@ -20,7 +20,7 @@ from metrics.exposition._names import escape_help, escape_value, is_plain_metric
 from metrics.exposition._negotiation import Format
 from metrics.exposition._numbers import exemplar_text, spell, timestamp_text
 from metrics.exposition._parts import Part, parts
-from metrics.shared.model import Family, Labels
+from metrics.shared.model import Block, Family, Labels
 from metrics.shared.quiet import collector_paused
 
 # What OpenMetrics says of a sample's value, as bits of `Template.rules`.
@@ -138,6 +138,19 @@ def template(
     )
 
 
+def _twice(text: str) -> str:
+    """Escape what is to be formatted with labels' values now, and with samples' at a scrape."""
+    return text.replace("%", "%%%%")
+
+
+class _ValueTexts(dict[str, str]):
+    """Label values as they stand in a template, each written once."""
+
+    def __missing__(self, value: str) -> str:
+        text = self[value] = escape_value(value).replace("%", "%%")
+        return text
+
+
 class _Writer:
     """Collect the text, part by part; remember what is taken and what was left out."""
 
@@ -176,10 +189,17 @@ class _Writer:
         self._write_metadata(part, family, kind)
         heads = {
             suffix: (*self._head(part, suffix), _RULES.get((part.type, suffix), 0))
-            for suffix in {suffix for _, suffix, _ in part.lines}
+            for suffix in part.suffixes()
         }
+        if part.block is not None and (rows := self._rows(part.block, heads)) is not None:
+            end = part.start + len(part.block.shape) * len(rows)
+            self.pieces += rows
+            self.positions += range(part.start, end)
+            rules = bytes(heads[suffix][2] for suffix, _ in part.block.shape)
+            self.rules[part.start : end] = rules * len(rows)
+            return
         seen: set[str] = set()
-        for position, suffix, labels in part.lines:
+        for position, suffix, labels in part.unfold():
             bare, opened, rule = heads[suffix]
             key = f"{opened}{self._labels(labels)}}} " if labels else bare
             if key in seen:
@@ -209,7 +229,7 @@ class _Writer:
     def _is_stateset(self, part: Part, family: str) -> bool:
         """Whether each sample has the label that OpenMetrics names after the family."""
         return (
-            all(any(name == part.base for name, _ in labels) for _, _, labels in part.lines)
+            all(any(name == part.base for name, _ in labels) for _, _, labels in part.unfold())
             and label_name(part.base, self.fmt.escaping).strip('"') == family
         )
 
@@ -220,6 +240,32 @@ class _Writer:
             return f"{name} ", f"{name}{{"
         quoted = f'"{escape_value(name)}"'
         return f"{{{quoted}}} ", f"{{{quoted},"
+
+    def _rows(self, block: Block, heads: Mapping[str, tuple[str, str, int]]) -> list[str] | None:
+        """Return the lines of each series of a block, made by one formatting call a series.
+
+        None where labels get one name by escaping, or a series comes twice: then the
+        lines have to be looked at one by one.
+        """
+        own = [label_name(name, self.fmt.escaping) for name, _ in block.series[0]]
+        row = ""
+        for suffix, more in block.shape:
+            pairs = [(name, f'{_twice(name)}="%s"') for name in own]
+            for name, value in more:
+                name = label_name(name, self.fmt.escaping)
+                pairs.append((name, _twice(f'{name}="{escape_value(value)}"')))
+            if len(dict(pairs)) < len(pairs):
+                return None
+            bare, opened, _ = heads[suffix]
+            text = ",".join([text for _, text in sorted(pairs)])
+            row += f"{_twice(opened)}{text}}} %%s\n" if pairs else f"{_twice(bare)}%%s\n"
+        order = sorted(range(len(own)), key=own.__getitem__)
+        times = len(block.shape)
+        text_of = _ValueTexts().__getitem__
+        columns = [[text_of(labels[place][1]) for labels in block.series] for place in order]
+        values = zip(*columns, strict=True) if columns else [()] * len(block.series)
+        rows = [row % (texts * times) for texts in values]
+        return rows if len(set(rows)) == len(rows) else None
 
     def _labels(self, labels: Labels) -> str:
         """Write labels in the order of their names, each name once."""

@@ -30,9 +30,10 @@ from metrics.shared.records import (
     RECORD,
     REMOVED,
     SERIES,
+    Record,
     next_record,
     pack_record,
-    record_at,
+    records_at,
     to_json,
 )
 from metrics.shared.reserve import Reserve, Reserved
@@ -193,27 +194,15 @@ class Index:
     def _parse(self, data: bytes) -> int:
         """Enter all whole records of ``data``; return how many bytes are left over."""
         at, end = 0, len(data)
-        found: list[tuple[int, int, int]] = []
-        payloads: list[bytes] = []
         while at < end:
-            record = record_at(data, at)
-            if record is not None:
-                kind, cell, payload = record
-                found.append((self._position + at, kind, cell))
-                payloads.append(payload)
-                at += RECORD.size + len(payload)
-                continue
-            behind = next_record(data, at + 1)
-            if behind is None:
+            found, at = records_at(data, at)
+            self._enter(found)
+            if at == end or (behind := next_record(data, at + 1)) is None:
                 break
             # Damage with good records behind it. What it held cannot be known, but a
             # record is never shorter than the number of its cells.
-            self._enter(found, payloads)
-            found, payloads = [], []
             self._lost(behind - at)
             at = behind
-        if found:
-            self._enter(found, payloads)
         self._position += at
         return end - at
 
@@ -222,12 +211,17 @@ class Index:
         self.catalog.next_cell = max(self.catalog.next_cell, cell) + size
         self.catalog.version += 1
 
-    def _enter(self, found: Sequence[tuple[int, int, int]], payloads: Sequence[bytes]) -> None:
+    def _enter(self, found: Sequence[Record]) -> None:
         """Enter records; their payloads are parsed all at once, which is much faster."""
+        families, add_series = self.catalog.families, self.catalog.add_series
         with collector_paused():
-            fields = json.loads(b"[%s]" % b",".join(payloads))
-            for (offset, kind, cell), of in zip(found, fields, strict=True):
-                self._enter_one(offset, kind, cell, of)
+            payloads = b",".join([payload for _at, _kind, _cell, payload in found])
+            fields = json.loads(b"[%s]" % payloads)
+            for (at, kind, cell, _payload), of in zip(found, fields, strict=True):
+                if kind == SERIES and (family := families.get(of[0])):  # nearly all of them
+                    add_series(family, tuple(of[1]), cell)
+                else:
+                    self._enter_one(self._position + at, kind, cell, of)
 
     def _enter_one(self, offset: int, kind: int, cell: int, fields: Sequence[Any]) -> None:
         catalog = self.catalog
@@ -238,7 +232,7 @@ class Index:
         elif family := catalog.families.get(fields[0]):
             labelvalues = tuple(fields[1])
             if kind == SERIES:
-                catalog.add_series(family, labelvalues, cell, fields[2])
+                catalog.add_series(family, labelvalues, cell)
             elif kind == REMOVED:
                 catalog.remove_series(family, labelvalues, fields[2])
         else:  # its family's record is damaged
@@ -313,7 +307,7 @@ class Appender:
         """
         cell = family.series.get(labelvalues)
         if cell is None or labelvalues in family.hidden:
-            width = family.key.width
+            width = family.width
             if cell is None:
                 cell = self._catalog.next_cell
                 if cell + width > MAX_CELLS:

@@ -42,7 +42,7 @@ class Plan:
         for record in records:
             groups[record.key.name].append(record)
             for cell in record.series.values() if record.offset < 0 else ():
-                for i in range(record.key.width):
+                for i in range(record.width):
                     self._places[cell + i] = cells + len(self._places)
         self.homeless_cells = len(self._places)
         self.growing: dict[str, GrowingPart] = {}
@@ -103,7 +103,7 @@ class Plan:
         """Yield the places that hold counts, which are finite and never negative."""
         for part in self.growing.values():
             for record in part.records:
-                width = record.key.width - (record.key.type in ("histogram", "summary"))
+                width = record.width - (record.key.type in ("histogram", "summary"))
                 for cell in record.series.values():
                     if cell < PROVISIONAL:
                         yield from range(cell, cell + width)

@@ -181,7 +181,7 @@ class Reader:
                 cells += [cell for labels, cell in family.extra if labels == labelvalues]
                 baseline = [
                     math.fsum(image[cell + place] for image in images for cell in cells)
-                    for place in range(family.key.width)
+                    for place in range(family.width)
                 ]
                 gauge = family.key.type == "gauge"
                 appender.removed(family, labelvalues, [time.time()] if gauge else baseline)
