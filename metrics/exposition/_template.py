@@ -1,7 +1,7 @@
 """Write families as a text with a place for each value: the one encoder of all formats.
 
 What depends on names, labels and types is decided here, once for a `Layout`; a scrape
-then costs one formatting call. Follows OpenMetrics 1.0.0 and Prometheus' page
+then joins what is prepared and the values. Follows OpenMetrics 1.0.0 and Prometheus' page
 "Exposition formats", in the reading of the parsers of Prometheus and prometheus_client.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import isfinite
-from typing import Any
 
 from prometheus_client.samples import Exemplar, Timestamp
 
@@ -43,8 +42,9 @@ _RULES = {
 class Template:
     """The text of some families without its values, and what may be put into it.
 
-    ``text`` has a ``%s`` for each sample. ``positions`` tells which of the values
-    those are, or is None when they are all of them in their order. ``offsets`` are
+    ``text`` are its pieces, every second one the empty place of a sample's value.
+    ``positions`` tells which of the values those are, or is None when they are all of
+    them in their order. ``offsets`` are
     the positions at which each family begins, ``rules`` OpenMetrics' rules for each
     position (empty in other formats). ``claims`` are the names that no other family
     of the same scrape may use. ``left_out`` says in plain words which families and
@@ -52,7 +52,7 @@ class Template:
     """
 
     fmt: Format
-    text: str
+    text: tuple[str, ...]
     positions: tuple[int, ...] | None
     offsets: Sequence[int]
     rules: bytes
@@ -83,19 +83,15 @@ class Template:
         ``exemplars`` and ``timestamps`` (unix seconds) go by position in ``values``;
         an exemplar where the format has no place for one is left out.
         """
-        written: list[Any] | Sequence[float] = values
-        if not isfinite(sum(values)):
-            written = [spell(value) for value in values]
-        if timestamps or (exemplars and self.rules):
-            written = list(written)
-            for i, when in (timestamps or {}).items():
-                written[i] = f"{written[i]}{timestamp_text(when, self.fmt.is_openmetrics)}"
-            for i, exemplar in (exemplars or {}).items():
-                if self.rules and self.rules[i] & _MAY_HAVE_EXEMPLAR:
-                    written[i] = f"{written[i]}{exemplar_text(exemplar, self.fmt.escaping)}"
-        if self.positions is None:
-            return self.text % tuple(written)
-        return self.text % tuple([written[i] for i in self.positions])
+        written = list(map(repr if isfinite(sum(values)) else spell, values))
+        for i, when in (timestamps or {}).items():
+            written[i] += timestamp_text(when, self.fmt.is_openmetrics)
+        for i, exemplar in (exemplars or {}).items() if self.rules else ():
+            if self.rules[i] & _MAY_HAVE_EXEMPLAR:
+                written[i] += exemplar_text(exemplar, self.fmt.escaping)
+        pieces = list(self.text)  # joined, which is quicker than a formatting call
+        pieces[1::2] = written if self.positions is None else [written[i] for i in self.positions]
+        return "".join(pieces)
 
 
 def template(
@@ -129,7 +125,7 @@ def template(
     in_order = writer.positions == list(range(offsets[-1]))
     return Template(
         fmt,
-        "".join(writer.pieces),
+        _pieces("".join(writer.pieces)),
         None if in_order else tuple(writer.positions),
         offsets,
         bytes(writer.rules) if fmt.is_openmetrics else b"",
@@ -149,6 +145,18 @@ class _ValueTexts(dict[str, str]):
     def __missing__(self, value: str) -> str:
         text = self[value] = escape_value(value).replace("%", "%%")
         return text
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    """Part ``text`` at each ``%s``, an empty piece for each; ``%%`` stands for a percent sign."""
+    if "%%" in text:
+        sign = "\ud800"  # no text has a surrogate
+        parts = [part.replace(sign, "%") for part in text.replace("%%", sign).split("%s")]
+    else:
+        parts = text.split("%s")
+    pieces = [""] * (2 * len(parts) - 1)
+    pieces[::2] = parts
+    return tuple(pieces)
 
 
 class _Writer:
