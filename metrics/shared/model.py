@@ -12,6 +12,8 @@ from typing import NamedTuple, overload
 
 from prometheus_client.samples import Exemplar
 
+from metrics.shared.lanes import Worker
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -104,10 +106,12 @@ class Snapshot:
     """The values of one moment, one for each sample of the layout, in its order.
 
     ``exemplars`` maps positions in ``values`` to exemplars. ``left_out`` says in
-    plain words what could not be read; it is empty when nothing is missing.
+    plain words what could not be read; it is empty when nothing is missing. ``workers``
+    are the processes of the lanes that were read.
     """
 
     layout: Layout
     values: Sequence[float]
     exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    workers: tuple[Worker, ...] = ()

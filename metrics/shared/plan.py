@@ -15,6 +15,7 @@ from operator import is_not, itemgetter
 from prometheus_client.samples import Exemplar
 
 from metrics.shared.catalog import PROVISIONAL, FamilyRecord
+from metrics.shared.lanes import Worker
 from metrics.shared.model import Family, Layout, SampleKey, Snapshot
 from metrics.shared.parts import GaugePart, GrowingPart, Images
 
@@ -116,6 +117,7 @@ class Plan:
         found: Mapping[int, Exemplar],
         faults: Mapping[str, int],
         left_out: Sequence[str],
+        workers: tuple[Worker, ...],
     ) -> Snapshot:
         """Return the snapshot; ``sums`` is used up."""
         for growing in self.growing.values():
@@ -142,14 +144,15 @@ class Plan:
             self._families = families
             self._layout = Layout(tuple(families))
             self._order = [place for part in places for place in part]
-            self._pick = itemgetter(*self._order, *self._order[:2])  # always a tuple
+            self._pick = itemgetter(*self._order)  # at least one a reason for faults: a tuple
             self._positions = None
-        values = self._pick(sums)[: len(self._order)]
+        values = self._pick(sums)
         return Snapshot(
             self._layout,
             values,
             self._place_exemplars(found, extra) if found else {},
             (*self.left_out, *left_out),
+            workers,
         )
 
     def _place_exemplars(self, found: Mapping[int, Exemplar], end: int) -> dict[int, Exemplar]:

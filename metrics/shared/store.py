@@ -429,7 +429,7 @@ class Store:
             found: list[Worker] = []
             if not self._busy:
                 with self._working():
-                    found = self._reader.workers(self.directory, self._hold.files)
+                    found += self._reader.workers(self.directory, self._hold.files)
             return found
 
     def _tend(self) -> None:
