@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from metrics.shared import locks
-from metrics.shared.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
-from metrics.shared.errors import LockTimeoutError, ReplacedError, TooManySeriesError
+from metrics.shared.appender import Appender
+from metrics.shared.catalog import Catalog, FamilyKey
+from metrics.shared.errors import LockTimeoutError, ReplacedError
 from metrics.shared.quiet import collector_paused
 from metrics.shared.records import (
     FAMILY,
-    MAX_CELLS,
     RECORD,
     REMOVED,
     SERIES,
@@ -283,42 +283,3 @@ class Index:
             raise
         self._position += len(record)
         self._enter_one(at, kind, cell, fields)
-
-
-class Appender:
-    """What may be done while the index's lock is held."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._catalog = index.catalog
-
-    def family(self, key: FamilyKey, help_text: str) -> FamilyRecord:
-        """Return the family, entering it if it is new. Raises OSError, RecordTooLargeError."""
-        record = self._catalog.by_key.get(key)
-        if record is None:
-            self._index.append(FAMILY, 0, [*key, help_text])
-            record = self._catalog.by_key[key]
-        return record
-
-    def series(self, family: FamilyRecord, labelvalues: LabelValues) -> int:
-        """Return the first cell of a series, entering it if it is new or was removed.
-
-        Raises OSError, RecordTooLargeError, TooManySeriesError.
-        """
-        cell = family.series.get(labelvalues)
-        if cell is None or labelvalues in family.hidden:
-            width = family.width
-            if cell is None:
-                cell = self._catalog.next_cell
-                if cell + width > MAX_CELLS:
-                    raise TooManySeriesError(f"all {MAX_CELLS} cells are taken")
-                self._index.reserve_cells(cell + width)
-            created = round(time.time(), 3)
-            self._index.append(SERIES, cell, [family.offset, labelvalues, created], width)
-        return cell
-
-    def removed(
-        self, family: FamilyRecord, labelvalues: LabelValues, baseline: list[float]
-    ) -> None:
-        """Enter that a series was removed. Raises OSError."""
-        self._index.append(REMOVED, 0, [family.offset, labelvalues, baseline])
