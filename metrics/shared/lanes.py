@@ -110,10 +110,19 @@ class Lane:
             MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name, 0.0, len(self._bytes)
         )
 
-    def heal(self, generation: int, kind: str) -> None:
-        """Sign the lane again if its header was damaged."""
+    def heal(self, generation: int, kind: str) -> int:
+        """Make the lane as long as it is mapped, if it was cut, and sign it if need be.
+
+        Returns how many bytes were gone. Until then a write to one of them, by whatever
+        process has the lane mapped, is its end by SIGBUS. Raises OSError.
+        """
+        have = os.fstat(self._fd).st_size
+        gone = max(0, len(self._bytes) - have)
+        if gone:
+            locks.allocate(self._fd, have, gone)
         if not self._belongs_to(generation):
             self._sign(generation, kind)
+        return gone
 
     def covers(self, cell: int) -> bool:
         """Whether there is room for a series' first cells, of a gauge all."""

@@ -38,9 +38,10 @@ class Plan:
     ) -> None:
         self.version = version
         self.cells = cells
+        self.records = list(records)
         self._places: dict[int, int] = {}
         groups: dict[str, list[FamilyRecord]] = defaultdict(list)
-        for record in records:
+        for record in self.records:
             groups[record.key.name].append(record)
             for cell in record.series.values() if record.offset < 0 else ():
                 for i in range(record.width):
@@ -57,6 +58,7 @@ class Plan:
         self._parts: list[tuple[str, GrowingPart | GaugePart]] = sorted(
             (*self.growing.items(), *self.gauges.items()), key=itemgetter(0)
         )
+        self.orphans = _cells_without_series(self.records, cells)
         self._gauge_cells = [c for part in self.gauges.values() for c in part.cells()]
         self._families: list[Family] = []
         self._layout = Layout(())
@@ -163,6 +165,22 @@ class Plan:
                     self._positions.setdefault(place, position)
         positions = self._positions
         return {positions[cell]: e for cell, e in found.items() if cell in positions}
+
+
+def _cells_without_series(records: Iterable[FamilyRecord], cells: int) -> Sequence[int]:
+    """Return which of the first ``cells`` cells are no series': where the index was damaged."""
+    firsts = [
+        (cell, record.width)
+        for record in records
+        for cell in (*record.series.values(), *(cell for _labels, cell in record.extra))
+        if cell < cells
+    ]
+    if sum(width for _cell, width in firsts) >= cells:
+        return ()
+    known = bytearray(cells)
+    for cell, width in firsts:
+        known[cell : cell + width] = bytes([1]) * width
+    return [place for place, is_known in enumerate(known) if not is_known]
 
 
 @cache

@@ -90,6 +90,8 @@ class Reader:
         # memory twice as long.
         total: list[float] = list(map(sum, zip(*images.values(), strict=True), repeat(0.0)))
         total = total or [0.0] * width
+        if lost := sum(1 for place in plan.orphans if total[place]):
+            left_out.append(f"index: {lost} cells hold counts whose series are lost")
         plan.clear_gauges(total)
         if total and (not math.isfinite(sum(total)) or min(total) < 0.0):
             self._drop_damaged_cells(plan, images, total, left_out)
