@@ -189,7 +189,8 @@ class Index:
         size = os.fstat(self._fd).st_size if size < 0 else size
         if size <= self._position:
             return 0
-        return self._parse(os.pread(self._fd, size - self._position, self._position))
+        with collector_paused():
+            return self._parse(os.pread(self._fd, size - self._position, self._position))
 
     def _parse(self, data: bytes) -> int:
         """Enter all whole records of ``data``; return how many bytes are left over."""
@@ -214,14 +215,13 @@ class Index:
     def _enter(self, found: Sequence[Record]) -> None:
         """Enter records; their payloads are parsed all at once, which is much faster."""
         families, add_series = self.catalog.families, self.catalog.add_series
-        with collector_paused():
-            payloads = b",".join([payload for _at, _kind, _cell, payload in found])
-            fields = json.loads(b"[%s]" % payloads)
-            for (at, kind, cell, _payload), of in zip(found, fields, strict=True):
-                if kind == SERIES and (family := families.get(of[0])):  # nearly all of them
-                    add_series(family, tuple(of[1]), cell)
-                else:
-                    self._enter_one(self._position + at, kind, cell, of)
+        payloads = b",".join([payload for _at, _kind, _cell, payload in found])
+        fields = json.loads(b"[%s]" % payloads)
+        for (at, kind, cell, _payload), of in zip(found, fields, strict=True):
+            if kind == SERIES and (family := families.get(of[0])):  # nearly all of them
+                add_series(family, tuple(of[1]), cell)
+            else:
+                self._enter_one(self._position + at, kind, cell, of)
 
     def _enter_one(self, offset: int, kind: int, cell: int, fields: Sequence[Any]) -> None:
         catalog = self.catalog
