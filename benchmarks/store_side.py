@@ -10,10 +10,13 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
+from itertools import islice
 from typing import Any, Self
 
 STATUSES = (
@@ -143,16 +146,19 @@ def memory(side: Side) -> float:
 
 def scrape(side: Side, tools: int, dead: int = 0) -> float:
     """Return the seconds of a scrape after every value has changed."""
+    return statistics.median(islice(scrapes(side, tools, dead), ROUNDS if tools <= 100 else 7))
+
+
+def scrapes(side: Side, tools: int, dead: int = 0) -> Generator[float]:
+    """Yield the seconds of scrapes, before each of which every value changes."""
     _come_and_go(side, tools, dead)
-    times = []
     with _Workers(side, tools) as workers:
         side.scrape()
-        for _ in range(ROUNDS if tools <= 100 else 7):
+        while True:
             workers.touch()
             begun = time.perf_counter()
             side.scrape()
-            times.append(time.perf_counter() - begun)
-    return statistics.median(times)
+            yield time.perf_counter() - begun
 
 
 def first(side: Side, tools: int) -> float:
@@ -234,6 +240,10 @@ MEASUREMENTS: dict[str, Callable[[Side], float]] = {
     "scrape-100-after-1000": lambda side: scrape(side, 100, 1000),
     "first-1000": lambda side: first(side, 1000),
 }
+STEPS: dict[str, Callable[[Side], Generator[float]]] = {
+    "scrape-100": lambda side: scrapes(side, 100),
+    "scrape-100-after-1000": lambda side: scrapes(side, 100, 1000),
+}
 
 
 def main() -> None:
@@ -241,10 +251,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store_side")
     parser.add_argument("side", choices=["ours", "peer"])
     parser.add_argument("measurement", choices=sorted(MEASUREMENTS))
+    parser.add_argument("--steps", action="store_true", help="measure once a line of stdin")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         side = Ours(directory) if options.side == "ours" else Peer(directory)
-        print(json.dumps(MEASUREMENTS[options.measurement](side)))
+        if options.steps:
+            with closing(STEPS[options.measurement](side)) as steps:
+                for _line, figure in zip(sys.stdin, steps, strict=False):
+                    print(figure, flush=True)
+        else:
+            print(json.dumps(MEASUREMENTS[options.measurement](side)))
 
 
 if __name__ == "__main__":

@@ -89,8 +89,9 @@ def gather(deadline: float) -> Gathered:
                 trusted.append((name, one.collect))
         elif sort is _Sort.OURS or (sort is _Sort.ONE_PROCESS and snapshot is None):
             trusted.append((name, one.collect))
-    if store is not None:
-        trusted.append(("process_figures", lambda: process_figures.collect(store.workers())))
+    if snapshot is not None:
+        workers = snapshot.workers
+        trusted.append(("process_figures", lambda: process_figures.collect(workers)))
     ours = _guard.run_here(trusted)
     others = convert(ours.metrics + guarded.metrics)
     failed = {**ours.failed, **guarded.failed}

@@ -338,6 +338,45 @@ def test_damaged_index_under_running_processes(store_dir: Path, how: str) -> Non
                 assert peer.scrape() == wanted
 
 
+def test_lost_series_of_the_dead_are_told(store_dir: Path) -> None:
+    """Long after an index was cut and mended a scrape says that counts of the dead are missing."""
+    make = "c = counter('c', ['l'])"
+    with peers(store_dir, 2, make) as (one, two):
+        one.run("c.labels('both').inc()")
+        two.run("c.labels('both').inc(); c.labels('two').inc()")
+        assert one.left_out() == []
+        two.kill()
+        os.truncate(store_dir / "index", 70)
+        for label in ("one", "another"):
+            one.run(f"c.labels('{label}').inc()")
+        for reader in (one, Peer(store_dir, make).ready()):
+            assert reader.left_out() == ["index: 2 cells hold counts whose series are lost"]
+            assert reader.scrape() == {
+                f'c_total{{l="{label}"}}': 1.0 for label in ("both", "one", "another")
+            }
+            reader.kill()
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096, 4104])
+def test_lane_cut_short_while_its_process_lives(store_dir: Path, size: int) -> None:
+    """A process that looks at its lane before it writes again lives on, and says what is lost."""
+    with peers(store_dir, 2, "c = counter()") as (one, two):
+        one.run("c.inc(5)")
+        two.run("c.inc(7)")
+        whole = (store_dir / "lane-0").stat().st_size
+        os.truncate(store_dir / "lane-0", size)
+        kept = 5.0 if size > 4096 else 0.0
+        said = ["lane-0: cut short" + (" to 4096 bytes" if size == 4096 else "")]
+        assert two.left_out() == ([] if kept else said)
+        assert two.scrape() == {"c_total": 7.0 + kept}
+        assert one.scrape() == {"c_total": 7.0 + kept}
+        one.run("c.inc()")
+        assert two.scrape() == one.scrape() == {"c_total": 8.0 + kept}
+        assert two.left_out() == one.left_out() == []
+        (logged,) = [line for line in one.get("LOG") if "cut short" in line]
+        assert f"lane-0 was cut short by {whole - size} bytes: their counts are lost" in logged
+
+
 def test_kill_in_the_middle_of_an_append(store_dir: Path) -> None:
     """Half a record at the index's end is cut off by the next process that appends."""
     half = """

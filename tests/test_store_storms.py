@@ -46,8 +46,8 @@ def test_storm_of_processes_that_start_at_once(store_dir: Path) -> None:
             for i in range(20):
                 c.labels(str((number + i) % 20)).inc(); h.labels(str(i)).observe(0.5)
             c.labels(f"own {number}").inc(number + 1)
-            waited = bool(store._homeless or store._hold.memory)
-            while store._homeless or store._hold.memory:
+            waited = bool(store._table.homeless or store._hold.memory)
+            while store._table.homeless or store._hold.memory:
                 time.sleep(0.1)  # for a lock, on a machine that is busy: try again at a scrape
                 store.snapshot()
             said = [store._hold.lane.number, waited]

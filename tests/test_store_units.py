@@ -151,7 +151,7 @@ def test_handlers_and_finalisers_inside_the_slow_path(tmp_path: Path) -> None:
     for i in range(20):
         c.labels("a").inc(); c.labels(str(i)).inc(); h.labels(str(i)).observe(1)
     index.os = locks.os = os
-    print(json.dumps([inside[0], scrape(), store._homeless, len(store.cells) > 0, LOG]))
+    print(json.dumps([inside[0], scrape(), store._table.homeless, len(store.cells) > 0, LOG]))
     """
     inside, found, homeless, fast, log = run(tmp_path / "run", code)
     assert inside == 100

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from metrics.exposition._names import metric_name
 from metrics.exposition._negotiation import Format
-from metrics.shared.model import Family, Labels
+from metrics.shared.model import Block, Family, Labels, Samples
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "counter": ("_total",),
@@ -44,13 +44,36 @@ Line = tuple[int, str, Labels]
 
 @dataclass(slots=True)
 class Part:
-    """What is written under one HELP and TYPE; ``base`` is the name before escaping."""
+    """What is written under one HELP and TYPE; ``base`` is the name before escaping.
+
+    Its samples are either ``lines`` or, from place ``start`` on, those of ``block``.
+    """
 
     base: str
     type: str
     help: str
     unit: str
     lines: list[Line] = field(default_factory=list)
+    block: Block | None = None
+    start: int = 0
+
+    def unfold(self) -> list[Line]:
+        """Return the samples as lines, which they are from then on."""
+        if self.block is not None:
+            rows = [
+                (suffix, labels + more)
+                for labels in self.block.series
+                for suffix, more in self.block.shape
+            ]
+            self.lines = [(place, *row) for place, row in enumerate(rows, self.start)]
+            self.block = None
+        return self.lines
+
+    def suffixes(self) -> set[str]:
+        """Return what the samples' names add to the base."""
+        if self.block is not None:
+            return {suffix for suffix, _ in self.block.shape}
+        return {suffix for _, suffix, _ in self.lines}
 
     def stem(self, fmt: Format) -> str:
         """Return what each sample's name begins with, escaped."""
@@ -69,7 +92,7 @@ class Part:
     def claims(self, fmt: Format) -> set[str]:
         """Return the names that no other part of a scrape may use."""
         stem = self.stem(fmt)
-        suffixes = {suffix for _, suffix, _ in self.lines}
+        suffixes = self.suffixes()
         if self.type in ("histogram", "summary"):  # also while it has no series yet
             suffixes.update(SUFFIXES[self.type])
         if fmt.is_openmetrics:
@@ -80,7 +103,7 @@ class Part:
     def untyped(self) -> list[Part]:
         """Return the same samples as families of no known type, one for each name."""
         parts: dict[str, Part] = {}
-        for position, suffix, labels in self.lines:
+        for position, suffix, labels in self.unfold():
             name = self.base + suffix
             part = parts.setdefault(name, Part(name, "unknown", self.help, ""))
             part.lines.append((position, "", labels))
@@ -92,11 +115,13 @@ class Part:
         by_family = {self.base, stem, self.family_name(fmt)}
         if not by_family.isdisjoint(names):
             return [self]
-        lines = [
-            line for line in self.lines if self.base + line[1] in names or stem + line[1] in names
-        ]
-        if not lines:
+        if not any(self.base + one in names or stem + one in names for one in self.suffixes()):
             return []
+        lines = [
+            line
+            for line in self.unfold()
+            if self.base + line[1] in names or stem + line[1] in names
+        ]
         part = Part(self.base, self.type, self.help, self.unit, lines)
         if (
             fmt.is_openmetrics
@@ -126,17 +151,23 @@ def parts(
     plain: set[tuple[str, str]] = set()
     start = 0
     for place, family in enumerate(families):
-        samples = enumerate(family.samples, start)
+        first = start
         start += len(family.samples)
         if place in hidden:
             continue
         kind = family.type if family.type in SUFFIXES else "unknown"
-        main = found.setdefault(
-            (family.name, kind), Part(family.name, kind, family.help, family.unit)
-        )
+        main = found.get((family.name, kind))
+        if main is None:
+            main = found[family.name, kind] = Part(family.name, kind, family.help, family.unit)
+            main.block = _whole_block(family, kind)
+            main.start = first
+        else:
+            main.unfold()
         if place in untyped:
             plain.add((family.name, kind))
-        for position, sample in samples:
+        if main.block is not None:
+            continue
+        for position, sample in enumerate(family.samples, first):
             suffix = sample.name[len(family.name) :]
             alone = ""
             if not sample.name.startswith(family.name):
@@ -158,3 +189,14 @@ def parts(
                 main.lines.append((position, suffix, sample.labels))
     for key, part in found.items():
         yield from part.untyped() if key in plain else [part]
+
+
+def _whole_block(family: Family, kind: str) -> Block | None:
+    """Return the one block that a family's samples are, if all belong under its type."""
+    samples = family.samples
+    if not isinstance(samples, Samples) or samples.name != family.name or len(samples.blocks) != 1:
+        return None
+    block = samples.blocks[0]
+    allowed = frozenset(SUFFIXES[kind]).difference(_GAUGES)
+    fits = block.series and all(suffix in allowed for suffix, _ in block.shape)
+    return block if fits else None

@@ -1,7 +1,7 @@
 """Write families as a text with a place for each value: the one encoder of all formats.
 
 What depends on names, labels and types is decided here, once for a `Layout`; a scrape
-then costs one formatting call. Follows OpenMetrics 1.0.0 and Prometheus' page
+then joins what is prepared and the values. Follows OpenMetrics 1.0.0 and Prometheus' page
 "Exposition formats", in the reading of the parsers of Prometheus and prometheus_client.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import isfinite
-from typing import Any
 
 from prometheus_client.samples import Exemplar, Timestamp
 
@@ -20,7 +19,7 @@ from metrics.exposition._names import escape_help, escape_value, is_plain_metric
 from metrics.exposition._negotiation import Format
 from metrics.exposition._numbers import exemplar_text, spell, timestamp_text
 from metrics.exposition._parts import Part, parts
-from metrics.shared.model import Family, Labels
+from metrics.shared.model import Block, Family, Labels
 from metrics.shared.quiet import collector_paused
 
 # What OpenMetrics says of a sample's value, as bits of `Template.rules`.
@@ -43,8 +42,9 @@ _RULES = {
 class Template:
     """The text of some families without its values, and what may be put into it.
 
-    ``text`` has a ``%s`` for each sample. ``positions`` tells which of the values
-    those are, or is None when they are all of them in their order. ``offsets`` are
+    ``text`` are its pieces, every second one the empty place of a sample's value.
+    ``positions`` tells which of the values those are, or is None when they are all of
+    them in their order. ``offsets`` are
     the positions at which each family begins, ``rules`` OpenMetrics' rules for each
     position (empty in other formats). ``claims`` are the names that no other family
     of the same scrape may use. ``left_out`` says in plain words which families and
@@ -52,7 +52,7 @@ class Template:
     """
 
     fmt: Format
-    text: str
+    text: tuple[str, ...]
     positions: tuple[int, ...] | None
     offsets: Sequence[int]
     rules: bytes
@@ -83,19 +83,15 @@ class Template:
         ``exemplars`` and ``timestamps`` (unix seconds) go by position in ``values``;
         an exemplar where the format has no place for one is left out.
         """
-        written: list[Any] | Sequence[float] = values
-        if not isfinite(sum(values)):
-            written = [spell(value) for value in values]
-        if timestamps or (exemplars and self.rules):
-            written = list(written)
-            for i, when in (timestamps or {}).items():
-                written[i] = f"{written[i]}{timestamp_text(when, self.fmt.is_openmetrics)}"
-            for i, exemplar in (exemplars or {}).items():
-                if self.rules and self.rules[i] & _MAY_HAVE_EXEMPLAR:
-                    written[i] = f"{written[i]}{exemplar_text(exemplar, self.fmt.escaping)}"
-        if self.positions is None:
-            return self.text % tuple(written)
-        return self.text % tuple([written[i] for i in self.positions])
+        written = list(map(repr if isfinite(sum(values)) else spell, values))
+        for i, when in (timestamps or {}).items():
+            written[i] += timestamp_text(when, self.fmt.is_openmetrics)
+        for i, exemplar in (exemplars or {}).items() if self.rules else ():
+            if self.rules[i] & _MAY_HAVE_EXEMPLAR:
+                written[i] += exemplar_text(exemplar, self.fmt.escaping)
+        pieces = list(self.text)  # joined, which is quicker than a formatting call
+        pieces[1::2] = written if self.positions is None else [written[i] for i in self.positions]
+        return "".join(pieces)
 
 
 def template(
@@ -129,13 +125,38 @@ def template(
     in_order = writer.positions == list(range(offsets[-1]))
     return Template(
         fmt,
-        "".join(writer.pieces),
+        _pieces("".join(writer.pieces)),
         None if in_order else tuple(writer.positions),
         offsets,
         bytes(writer.rules) if fmt.is_openmetrics else b"",
         frozenset(writer.claims),
         tuple(writer.left_out),
     )
+
+
+def _twice(text: str) -> str:
+    """Escape what is to be formatted with labels' values now, and with samples' at a scrape."""
+    return text.replace("%", "%%%%")
+
+
+class _ValueTexts(dict[str, str]):
+    """Label values as they stand in a template, each written once."""
+
+    def __missing__(self, value: str) -> str:
+        text = self[value] = escape_value(value).replace("%", "%%")
+        return text
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    """Part ``text`` at each ``%s``, an empty piece for each; ``%%`` stands for a percent sign."""
+    if "%%" in text:
+        sign = "\ud800"  # no text has a surrogate
+        parts = [part.replace(sign, "%") for part in text.replace("%%", sign).split("%s")]
+    else:
+        parts = text.split("%s")
+    pieces = [""] * (2 * len(parts) - 1)
+    pieces[::2] = parts
+    return tuple(pieces)
 
 
 class _Writer:
@@ -176,10 +197,17 @@ class _Writer:
         self._write_metadata(part, family, kind)
         heads = {
             suffix: (*self._head(part, suffix), _RULES.get((part.type, suffix), 0))
-            for suffix in {suffix for _, suffix, _ in part.lines}
+            for suffix in part.suffixes()
         }
+        if part.block is not None and (rows := self._rows(part.block, heads)) is not None:
+            end = part.start + len(part.block.shape) * len(rows)
+            self.pieces += rows
+            self.positions += range(part.start, end)
+            rules = bytes(heads[suffix][2] for suffix, _ in part.block.shape)
+            self.rules[part.start : end] = rules * len(rows)
+            return
         seen: set[str] = set()
-        for position, suffix, labels in part.lines:
+        for position, suffix, labels in part.unfold():
             bare, opened, rule = heads[suffix]
             key = f"{opened}{self._labels(labels)}}} " if labels else bare
             if key in seen:
@@ -209,7 +237,7 @@ class _Writer:
     def _is_stateset(self, part: Part, family: str) -> bool:
         """Whether each sample has the label that OpenMetrics names after the family."""
         return (
-            all(any(name == part.base for name, _ in labels) for _, _, labels in part.lines)
+            all(any(name == part.base for name, _ in labels) for _, _, labels in part.unfold())
             and label_name(part.base, self.fmt.escaping).strip('"') == family
         )
 
@@ -220,6 +248,32 @@ class _Writer:
             return f"{name} ", f"{name}{{"
         quoted = f'"{escape_value(name)}"'
         return f"{{{quoted}}} ", f"{{{quoted},"
+
+    def _rows(self, block: Block, heads: Mapping[str, tuple[str, str, int]]) -> list[str] | None:
+        """Return the lines of each series of a block, made by one formatting call a series.
+
+        None where labels get one name by escaping, or a series comes twice: then the
+        lines have to be looked at one by one.
+        """
+        own = [label_name(name, self.fmt.escaping) for name, _ in block.series[0]]
+        row = ""
+        for suffix, more in block.shape:
+            pairs = [(name, f'{_twice(name)}="%s"') for name in own]
+            for name, value in more:
+                name = label_name(name, self.fmt.escaping)
+                pairs.append((name, _twice(f'{name}="{escape_value(value)}"')))
+            if len(dict(pairs)) < len(pairs):
+                return None
+            bare, opened, _ = heads[suffix]
+            text = ",".join([text for _, text in sorted(pairs)])
+            row += f"{_twice(opened)}{text}}} %%s\n" if pairs else f"{_twice(bare)}%%s\n"
+        order = sorted(range(len(own)), key=own.__getitem__)
+        times = len(block.shape)
+        text_of = _ValueTexts().__getitem__
+        columns = [[text_of(labels[place][1]) for labels in block.series] for place in order]
+        values = zip(*columns, strict=True) if columns else [()] * len(block.series)
+        rows = [row % (texts * times) for texts in values]
+        return rows if len(set(rows)) == len(rows) else None
 
     def _labels(self, labels: Labels) -> str:
         """Write labels in the order of their names, each name once."""

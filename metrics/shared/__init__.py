@@ -6,7 +6,7 @@ prometheus_client's metrics; `current().snapshot()` reads what all processes cou
 
 from metrics.shared.directory import reset_if_idle
 from metrics.shared.lanes import Worker
-from metrics.shared.model import Family, Labels, Layout, SampleKey, Snapshot
+from metrics.shared.model import Block, Family, Labels, Layout, SampleKey, Samples, Shape, Snapshot
 from metrics.shared.seam import (
     Private,
     created_before_install,
@@ -20,11 +20,14 @@ from metrics.shared.values import ATOMIC
 
 __all__ = [
     "ATOMIC",
+    "Block",
     "Family",
     "Labels",
     "Layout",
     "Private",
     "SampleKey",
+    "Samples",
+    "Shape",
     "Snapshot",
     "Store",
     "Worker",

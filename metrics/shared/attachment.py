@@ -105,12 +105,15 @@ class Attachment:
         return self.exemplars
 
     def tend(self) -> None:
-        """Read what is new in the index, and mend the lane's header. Raises OSError."""
+        """Read what is new in the index, and mend the lane's file. Raises OSError."""
         if self.files is not None:
             self._save_faults()
             self.files.index.refresh()
             if self.lane is not None:
-                self.lane.heal(self.files.index.generation, self._kind())
+                gone = self.lane.heal(self.files.index.generation, self._kind())
+                if gone:
+                    message = "In %s lane-%d was cut short by %d bytes: their counts are lost."
+                    self._to_log.append((logging.ERROR, message, (self.lane.number, gone)))
 
     def leave_lost_lane(self, cells: Iterable[int]) -> None:
         """If the lane is lost, take the values of ``cells`` out and let it go."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -57,11 +58,14 @@ class FamilyRecord:
     key: FamilyKey
     help: str
     series: dict[LabelValues, int] = field(default_factory=dict)
-    created: dict[LabelValues, float] = field(default_factory=dict)
     removed: dict[LabelValues, tuple[float, ...]] = field(default_factory=dict)
     hidden: set[LabelValues] = field(default_factory=set)
     extra: list[tuple[LabelValues, int]] = field(default_factory=list)
     version: int = 0
+    width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.width = self.key.width
 
 
 class Catalog:
@@ -70,7 +74,7 @@ class Catalog:
     def __init__(self) -> None:
         self.families: dict[int, FamilyRecord] = {}
         self.by_key: dict[FamilyKey, FamilyRecord] = {}
-        self.series_by_name: dict[str, int] = {}
+        self.series_by_name: dict[str, int] = defaultdict(int)
         self.next_cell = 0
         self.version = 0
 
@@ -84,9 +88,7 @@ class Catalog:
         self.version += 1
         return record
 
-    def add_series(
-        self, family: FamilyRecord, labelvalues: LabelValues, cell: int, created: float
-    ) -> None:
+    def add_series(self, family: FamilyRecord, labelvalues: LabelValues, cell: int) -> None:
         """Enter a series, or bring a removed one back.
 
         After damage to the index a series may stand in it twice with other cells;
@@ -95,22 +97,20 @@ class Catalog:
         known = family.series.get(labelvalues)
         if known is None:
             family.series[labelvalues] = cell
-            family.created[labelvalues] = created
             self._count(family, labelvalues, 1)
         elif known != cell:
             family.extra.append((labelvalues, cell))
         elif labelvalues in family.hidden:
             family.hidden.discard(labelvalues)
-            family.created[labelvalues] = created
             self._count(family, labelvalues, 1)
-        self.next_cell = max(self.next_cell, cell + family.key.width)
+        if (end := cell + family.width) > self.next_cell:
+            self.next_cell = end
         family.version += 1
         self.version += 1
 
     def _count(self, family: FamilyRecord, labelvalues: LabelValues, more: int) -> None:
         if labelvalues.count(OVERFLOW) < len(labelvalues):
-            name = family.key.name
-            self.series_by_name[name] = self.series_by_name.get(name, 0) + more
+            self.series_by_name[family.key.name] += more
 
     def remove_series(
         self, family: FamilyRecord, labelvalues: LabelValues, baseline: Iterable[float]
@@ -134,4 +134,4 @@ class Catalog:
 
     def is_full(self, name: str, limit: int) -> bool:
         """Whether the families called ``name`` hold ``limit`` series besides the overflow."""
-        return self.series_by_name.get(name, 0) >= limit
+        return self.series_by_name[name] >= limit

@@ -6,13 +6,14 @@ import contextlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from metrics.shared import locks
 from metrics.shared.errors import REASONS, LockTimeoutError
-from metrics.shared.exemplars import NAME as EXEMPLARS_NAME
+from metrics.shared.exemplars import NAME as EXEMPLARS
 from metrics.shared.index import Index
+from metrics.shared.lanes import NAME as LANE
 from metrics.shared.lanes import lane_numbers, lane_path
 from metrics.shared.reserve import Reserve
 
@@ -79,14 +80,6 @@ class Directory:
             self._stuck = True
             raise
 
-    def living(self) -> set[int]:
-        """Return the numbers of the lanes whose processes live.
-
-        Raises OSError, LockTimeoutError.
-        """
-        with self.claiming():
-            return living_lanes(self.path)
-
     def count_faults(self, counts: Mapping[str, int]) -> bool:
         """Add to the counts of faults that all processes share.
 
@@ -115,20 +108,19 @@ class Directory:
         return dict(zip(REASONS, totals, strict=True))
 
 
-def living_lanes(path: str) -> set[int]:
-    """Return the numbers of the locked lanes; the caller holds the claim lock."""
-    living = set()
-    for number in lane_numbers(path):
+def _is_any_owned(path: str, numbers: Iterable[int]) -> bool:
+    """Whether a process has one of the lanes; the caller holds the claim lock."""
+    for number in numbers:
         try:
             fd = os.open(lane_path(path, number), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             continue
         try:
-            if not locks.try_lock(fd):
-                living.add(number)
+            if locks.is_locked(fd):
+                return True
         finally:
             os.close(fd)
-    return living
+    return False
 
 
 def reset_if_idle(path: str | os.PathLike[str]) -> bool:
@@ -144,11 +136,12 @@ def reset_if_idle(path: str | os.PathLike[str]) -> bool:
         return True
     try:
         with locks.locked(fd, locks.FIRST_WAIT_SECONDS):
-            if living_lanes(path):
+            names = os.listdir(path)
+            if _is_any_owned(path, lane_numbers(names)):
                 return False
-            names = ["index"] + [f"lane-{number}" for number in lane_numbers(path)]
-            names += [name for name in os.listdir(path) if EXEMPLARS_NAME.fullmatch(name)]
             for name in names:
+                if name != "index" and not LANE.fullmatch(name) and not EXEMPLARS.fullmatch(name):
+                    continue
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(path, name))
             os.pwrite(fd, bytes(CLAIM_FILE_SIZE), 0)

@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Iterable
 
 from prometheus_client.samples import Exemplar
 
@@ -19,6 +20,11 @@ from metrics.shared import locks
 SLOT_SIZE = 1024
 _HEAD = struct.Struct("<III4x")  # checksum, payload's length, cell
 NAME = re.compile(r"exemplars-(0|[1-9][0-9]{0,3})")
+
+
+def file_numbers(names: Iterable[str]) -> set[int]:
+    """Return the numbers of the lanes that have exemplars, by the files of a directory."""
+    return {int(match[1]) for name in names if (match := NAME.fullmatch(name))}
 
 
 def path_for(directory: str, number: int) -> str:

@@ -21,18 +21,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from metrics.shared import locks
-from metrics.shared.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
-from metrics.shared.errors import LockTimeoutError, ReplacedError, TooManySeriesError
+from metrics.shared.appender import Appender
+from metrics.shared.catalog import Catalog, FamilyKey
+from metrics.shared.errors import LockTimeoutError, ReplacedError
 from metrics.shared.quiet import collector_paused
 from metrics.shared.records import (
     FAMILY,
-    MAX_CELLS,
     RECORD,
     REMOVED,
     SERIES,
+    Record,
     next_record,
     pack_record,
-    record_at,
+    records_at,
     to_json,
 )
 from metrics.shared.reserve import Reserve, Reserved
@@ -188,32 +189,21 @@ class Index:
         size = os.fstat(self._fd).st_size if size < 0 else size
         if size <= self._position:
             return 0
-        return self._parse(os.pread(self._fd, size - self._position, self._position))
+        with collector_paused():
+            return self._parse(os.pread(self._fd, size - self._position, self._position))
 
     def _parse(self, data: bytes) -> int:
         """Enter all whole records of ``data``; return how many bytes are left over."""
         at, end = 0, len(data)
-        found: list[tuple[int, int, int]] = []
-        payloads: list[bytes] = []
         while at < end:
-            record = record_at(data, at)
-            if record is not None:
-                kind, cell, payload = record
-                found.append((self._position + at, kind, cell))
-                payloads.append(payload)
-                at += RECORD.size + len(payload)
-                continue
-            behind = next_record(data, at + 1)
-            if behind is None:
+            found, at = records_at(data, at)
+            self._enter(found)
+            if at == end or (behind := next_record(data, at + 1)) is None:
                 break
             # Damage with good records behind it. What it held cannot be known, but a
             # record is never shorter than the number of its cells.
-            self._enter(found, payloads)
-            found, payloads = [], []
             self._lost(behind - at)
             at = behind
-        if found:
-            self._enter(found, payloads)
         self._position += at
         return end - at
 
@@ -222,12 +212,16 @@ class Index:
         self.catalog.next_cell = max(self.catalog.next_cell, cell) + size
         self.catalog.version += 1
 
-    def _enter(self, found: Sequence[tuple[int, int, int]], payloads: Sequence[bytes]) -> None:
+    def _enter(self, found: Sequence[Record]) -> None:
         """Enter records; their payloads are parsed all at once, which is much faster."""
-        with collector_paused():
-            fields = json.loads(b"[%s]" % b",".join(payloads))
-            for (offset, kind, cell), of in zip(found, fields, strict=True):
-                self._enter_one(offset, kind, cell, of)
+        families, add_series = self.catalog.families, self.catalog.add_series
+        payloads = b",".join([payload for _at, _kind, _cell, payload in found])
+        fields = json.loads(b"[%s]" % payloads)
+        for (at, kind, cell, _payload), of in zip(found, fields, strict=True):
+            if kind == SERIES and (family := families.get(of[0])):  # nearly all of them
+                add_series(family, tuple(of[1]), cell)
+            else:
+                self._enter_one(self._position + at, kind, cell, of)
 
     def _enter_one(self, offset: int, kind: int, cell: int, fields: Sequence[Any]) -> None:
         catalog = self.catalog
@@ -238,7 +232,7 @@ class Index:
         elif family := catalog.families.get(fields[0]):
             labelvalues = tuple(fields[1])
             if kind == SERIES:
-                catalog.add_series(family, labelvalues, cell, fields[2])
+                catalog.add_series(family, labelvalues, cell)
             elif kind == REMOVED:
                 catalog.remove_series(family, labelvalues, fields[2])
         else:  # its family's record is damaged
@@ -289,42 +283,3 @@ class Index:
             raise
         self._position += len(record)
         self._enter_one(at, kind, cell, fields)
-
-
-class Appender:
-    """What may be done while the index's lock is held."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._catalog = index.catalog
-
-    def family(self, key: FamilyKey, help_text: str) -> FamilyRecord:
-        """Return the family, entering it if it is new. Raises OSError, RecordTooLargeError."""
-        record = self._catalog.by_key.get(key)
-        if record is None:
-            self._index.append(FAMILY, 0, [*key, help_text])
-            record = self._catalog.by_key[key]
-        return record
-
-    def series(self, family: FamilyRecord, labelvalues: LabelValues) -> int:
-        """Return the first cell of a series, entering it if it is new or was removed.
-
-        Raises OSError, RecordTooLargeError, TooManySeriesError.
-        """
-        cell = family.series.get(labelvalues)
-        if cell is None or labelvalues in family.hidden:
-            width = family.key.width
-            if cell is None:
-                cell = self._catalog.next_cell
-                if cell + width > MAX_CELLS:
-                    raise TooManySeriesError(f"all {MAX_CELLS} cells are taken")
-                self._index.reserve_cells(cell + width)
-            created = round(time.time(), 3)
-            self._index.append(SERIES, cell, [family.offset, labelvalues, created], width)
-        return cell
-
-    def removed(
-        self, family: FamilyRecord, labelvalues: LabelValues, baseline: list[float]
-    ) -> None:
-        """Enter that a series was removed. Raises OSError."""
-        self._index.append(REMOVED, 0, [family.offset, labelvalues, baseline])

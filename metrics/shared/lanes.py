@@ -12,7 +12,8 @@ import os
 import re
 import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from metrics.shared import locks
 from metrics.shared.errors import TooManyLanesError
@@ -35,9 +36,8 @@ MAX_LANES = 1024
 NAME = re.compile(r"lane-(0|[1-9][0-9]{0,3})")
 
 
-def lane_numbers(directory: str) -> list[int]:
-    """Return the numbers of the lanes that there are, in order."""
-    names = os.listdir(directory)
+def lane_numbers(names: Iterable[str]) -> list[int]:
+    """Return the numbers of the lanes among the files of a directory, in order."""
     return sorted(int(match[1]) for name in names if (match := NAME.fullmatch(name)))
 
 
@@ -110,10 +110,19 @@ class Lane:
             MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name, 0.0, len(self._bytes)
         )
 
-    def heal(self, generation: int, kind: str) -> None:
-        """Sign the lane again if its header was damaged."""
+    def heal(self, generation: int, kind: str) -> int:
+        """Make the lane as long as it is mapped, if it was cut, and sign it if need be.
+
+        Returns how many bytes were gone. Until then a write to one of them, by whatever
+        process has the lane mapped, is its end by SIGBUS. Raises OSError.
+        """
+        have = os.fstat(self._fd).st_size
+        gone = max(0, len(self._bytes) - have)
+        if gone:
+            locks.allocate(self._fd, have, gone)
         if not self._belongs_to(generation):
             self._sign(generation, kind)
+        return gone
 
     def covers(self, cell: int) -> bool:
         """Whether there is room for a series' first cells, of a gauge all."""
@@ -154,8 +163,7 @@ class Lane:
         os.close(self._fd)
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """A process that has, or had, a lane. Times are unix seconds; 0.0 means never."""
 
     number: int
@@ -180,17 +188,10 @@ def size_in(data: bytes) -> float:
     return float(struct.unpack_from("<d", data, 8 * SIZE)[0])
 
 
-def read_worker(directory: str, number: int, generation: int, alive: bool) -> Worker | None:
-    """Return what a lane's header says of its process, or None if it cannot be read."""
-    try:
-        with open(lane_path(directory, number), "rb") as file:
-            data = file.read(HEADER.size)
-    except OSError:
-        return None
-    if len(data) < HEADER.size or not signed(data, generation):
-        return None
+def worker_in(data: bytes, number: int, alive: bool) -> Worker | None:
+    """Return what a lane's header says of its process, or None where that cannot be."""
     _magic, _generation, pid, taken, in_progress, oldest, last, kind, capacity, _size = (
-        HEADER.unpack(data)
+        HEADER.unpack_from(data)
     )
     try:
         return Worker(

@@ -49,6 +49,14 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+def is_locked(fd: int) -> bool:
+    """Whether somebody has the lock of the file ``fd``, through another open file."""
+    if not try_lock(fd):
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
 def same_file(fd: int, path: str) -> bool:
     """Whether ``path`` still names the file that ``fd`` has open."""
     try:

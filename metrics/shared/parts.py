@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from metrics.shared.catalog import PROVISIONAL, FamilyRecord, LabelValues
 from metrics.shared.gauges import gauge_entries, merge_gauge
-from metrics.shared.model import Family, Labels, SampleKey
+from metrics.shared.model import Block, Family, Labels, SampleKey, Samples, Shape
 
 WORKER_LABEL = "worker"
 
@@ -76,7 +78,7 @@ class GrowingPart(_Part):
     def _note_oddities(
         self, labels: Labels, record: FamilyRecord, labelvalues: LabelValues, cell: int
     ) -> None:
-        width = record.key.width
+        width = record.width
         for extra in self._cells(record, labelvalues, cell)[1:]:
             self._twins += [(cell + i, extra + i) for i in range(width)]
         if base := record.removed.get(labelvalues):
@@ -97,7 +99,7 @@ class GrowingPart(_Part):
         for i, bound in enumerate(record.key.bounds):
             self._sums.append((to + bisect_left(bounds, float(bound)), cell + i))
         done, shown = len(record.key.bounds), len(bounds)
-        rest = record.key.width - done
+        rest = record.width - done
         self._sums += [(to + shown + i, cell + done + i) for i in range(rest)]
 
     def correct(self, sums: list[float]) -> None:
@@ -120,41 +122,36 @@ class GrowingPart(_Part):
             if not any(sums[cell : cell + width])
         )
         if self._cached is None or self._cached[0] != gone:
-            keys: list[SampleKey] = []
+            blocks: list[Block] = []
             places: list[int] = []
-            for labels, record, cell in self._series:
-                if labels not in gone:
-                    self._add_lines(labels, record.key.bounds, cell, keys, places)
-            family = Family(self.name, self.type, self.newest.help, "", tuple(keys))
+            shown = [one for one in self._series if one[0] not in gone] if gone else self._series
+            for record, group in groupby(shown, key=itemgetter(1)):
+                of = list(group)
+                shape, offsets = _lines(self.type, record.key.bounds)
+                blocks.append(Block(shape, tuple([labels for labels, _record, _cell in of])))
+                if len(offsets) == 1:
+                    places += [cell for _labels, _record, cell in of]
+                else:
+                    places += [cell + offset for _labels, _record, cell in of for offset in offsets]
+            samples = Samples(self.name, tuple(blocks))
+            family = Family(self.name, self.type, self.newest.help, "", samples)
             self._cached = gone, family, places
         return self._cached[1], self._cached[2]
 
-    def _add_lines(
-        self,
-        labels: Labels,
-        bounds: tuple[str, ...],
-        cell: int,
-        keys: list[SampleKey],
-        places: list[int],
-    ) -> None:
-        name = self.name
-        if self.type == "counter":
-            keys.append(SampleKey(name + "_total", labels))
-            places.append(cell)
-            return
-        if self.type == "summary":
-            keys += [SampleKey(name + "_count", labels), SampleKey(name + "_sum", labels)]
-            places += [cell, cell + 1]
-            return
-        bucket = name + "_bucket"
-        keys += [SampleKey(bucket, (*labels, ("le", bound))) for bound in bounds]
-        count = cell + len(bounds) - 1
-        places += range(cell, count + 1)
-        keys.append(SampleKey(name + "_count", labels))
-        places.append(count)
-        if not bounds[0].startswith("-"):
-            keys.append(SampleKey(name + "_sum", labels))
-            places.append(count + 1)
+
+def _lines(type_: str, bounds: Sequence[str]) -> tuple[Shape, list[int]]:
+    """Return the lines of a series, and which of its cells each one shows."""
+    if type_ == "counter":
+        return (("_total", ()),), [0]
+    if type_ == "summary":
+        return (("_count", ()), ("_sum", ())), [0, 1]
+    last = len(bounds) - 1
+    shape = [*(("_bucket", (("le", bound),)) for bound in bounds), ("_count", ())]
+    offsets = [*range(len(bounds)), last]
+    if not bounds[0].startswith("-"):
+        shape.append(("_sum", ()))
+        offsets.append(last + 1)
+    return tuple(shape), offsets
 
 
 class GaugePart(_Part):
@@ -170,7 +167,7 @@ class GaugePart(_Part):
         """Yield the first cell and the width of each series."""
         for _labels, record, labelvalues, cell in self._entries():
             for one in self._cells(record, labelvalues, cell):
-                yield one, record.key.width
+                yield one, record.width
 
     def arrange(self, images: Images, living: Container[int]) -> tuple[Family, list[float]]:
         """Return the family and its values; the same family while its lines are the same."""

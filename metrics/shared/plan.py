@@ -15,6 +15,7 @@ from operator import is_not, itemgetter
 from prometheus_client.samples import Exemplar
 
 from metrics.shared.catalog import PROVISIONAL, FamilyRecord
+from metrics.shared.lanes import Worker
 from metrics.shared.model import Family, Layout, SampleKey, Snapshot
 from metrics.shared.parts import GaugePart, GrowingPart, Images
 
@@ -37,12 +38,13 @@ class Plan:
     ) -> None:
         self.version = version
         self.cells = cells
+        self.records = list(records)
         self._places: dict[int, int] = {}
         groups: dict[str, list[FamilyRecord]] = defaultdict(list)
-        for record in records:
+        for record in self.records:
             groups[record.key.name].append(record)
             for cell in record.series.values() if record.offset < 0 else ():
-                for i in range(record.key.width):
+                for i in range(record.width):
                     self._places[cell + i] = cells + len(self._places)
         self.homeless_cells = len(self._places)
         self.growing: dict[str, GrowingPart] = {}
@@ -56,6 +58,7 @@ class Plan:
         self._parts: list[tuple[str, GrowingPart | GaugePart]] = sorted(
             (*self.growing.items(), *self.gauges.items()), key=itemgetter(0)
         )
+        self.orphans = _cells_without_series(self.records, cells)
         self._gauge_cells = [c for part in self.gauges.values() for c in part.cells()]
         self._families: list[Family] = []
         self._layout = Layout(())
@@ -103,7 +106,7 @@ class Plan:
         """Yield the places that hold counts, which are finite and never negative."""
         for part in self.growing.values():
             for record in part.records:
-                width = record.key.width - (record.key.type in ("histogram", "summary"))
+                width = record.width - (record.key.type in ("histogram", "summary"))
                 for cell in record.series.values():
                     if cell < PROVISIONAL:
                         yield from range(cell, cell + width)
@@ -116,6 +119,7 @@ class Plan:
         found: Mapping[int, Exemplar],
         faults: Mapping[str, int],
         left_out: Sequence[str],
+        workers: tuple[Worker, ...],
     ) -> Snapshot:
         """Return the snapshot; ``sums`` is used up."""
         for growing in self.growing.values():
@@ -142,14 +146,15 @@ class Plan:
             self._families = families
             self._layout = Layout(tuple(families))
             self._order = [place for part in places for place in part]
-            self._pick = itemgetter(*self._order, *self._order[:2])  # always a tuple
+            self._pick = itemgetter(*self._order)  # at least one a reason for faults: a tuple
             self._positions = None
-        values = self._pick(sums)[: len(self._order)]
+        values = self._pick(sums)
         return Snapshot(
             self._layout,
             values,
             self._place_exemplars(found, extra) if found else {},
             (*self.left_out, *left_out),
+            workers,
         )
 
     def _place_exemplars(self, found: Mapping[int, Exemplar], end: int) -> dict[int, Exemplar]:
@@ -160,6 +165,22 @@ class Plan:
                     self._positions.setdefault(place, position)
         positions = self._positions
         return {positions[cell]: e for cell, e in found.items() if cell in positions}
+
+
+def _cells_without_series(records: Iterable[FamilyRecord], cells: int) -> Sequence[int]:
+    """Return which of the first ``cells`` cells are no series': where the index was damaged."""
+    firsts = [
+        (cell, record.width)
+        for record in records
+        for cell in (*record.series.values(), *(cell for _labels, cell in record.extra))
+        if cell < cells
+    ]
+    if sum(width for _cell, width in firsts) >= cells:
+        return ()
+    known = bytearray(cells)
+    for cell, width in firsts:
+        known[cell : cell + width] = bytes([1]) * width
+    return [place for place, is_known in enumerate(known) if not is_known]
 
 
 @cache

@@ -9,22 +9,21 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import repeat
 
 from prometheus_client.samples import Exemplar
 
-from metrics.shared import exemplars, lanes
+from metrics.shared import exemplars
 from metrics.shared.catalog import FamilyRecord, LabelValues
 from metrics.shared.directory import Directory
-from metrics.shared.errors import REASONS, StoreError
+from metrics.shared.errors import REASONS
+from metrics.shared.images import Image, LaneImages, read_lanes
+from metrics.shared.lanes import Worker, lane_numbers
 from metrics.shared.model import Snapshot
 from metrics.shared.plan import Plan
 from metrics.shared.quiet import collector_paused
-
-Image: TypeAlias = "memoryview[float]"
-"""What the cells of a lane held at one moment."""
 
 MEMORY = -1
 """Stands for a lane's number where a process counts in its memory."""
@@ -39,12 +38,6 @@ class OwnMemory:
     faults: Mapping[str, int]
 
 
-class DamagedLaneError(StoreError):
-    """A lane cannot be read; the message says why."""
-
-    reason = "damaged"
-
-
 class Reader:
     """Reads all lanes of a directory. One process keeps one, for what it prepares."""
 
@@ -56,9 +49,13 @@ class Reader:
         left_out: list[str] = []
         plan = self._planned(files, own)
         width = plan.cells + plan.homeless_cells
-        images = self._lanes(path, files, width, left_out) if files else {}
-        living = self._living(files, images, left_out) if plan.gauges and files else set(images)
-        found = self._exemplars(path, images)
+        read = LaneImages({}, set())
+        found: dict[int, Exemplar] = {}
+        if files is not None:
+            names = _names(path, left_out)
+            read = read_lanes(files, lane_numbers(names), width, left_out)
+            found = self._exemplars(path, read.contents, names)
+        images, living = read.cells(), set(read.living)
         if own.cells:
             images[MEMORY] = memoryview(bytearray(8 * width)).cast("d")
             living.add(MEMORY)
@@ -73,7 +70,7 @@ class Reader:
         if files is not None:
             left_out += files.index.left_out()
         with collector_paused():
-            return plan.finish(sums, images, living, found, faults, left_out)
+            return plan.finish(sums, images, living, found, faults, left_out, read.workers())
 
     def _planned(self, files: Directory | None, own: OwnMemory) -> Plan:
         catalog = files.index.catalog if files is not None else None
@@ -86,48 +83,15 @@ class Reader:
                 self._plan = Plan(version, [*records, *own.families], cells, self._plan)
         return self._plan
 
-    def _lanes(
-        self, path: str, files: Directory, cells: int, left_out: list[str]
-    ) -> dict[int, Image]:
-        images: dict[int, Image] = {}
-        generation = files.index.generation
-        try:
-            numbers = lanes.lane_numbers(path)
-        except OSError as e:
-            left_out.append(f"lanes: {e.strerror}")
-            numbers = []
-        for number in numbers:
-            try:
-                images[number] = read_lane(path, number, cells, generation, left_out)
-            except FileNotFoundError:
-                continue
-            except DamagedLaneError:
-                # It may be a lane that is being taken just now; wait for its taker.
-                try:
-                    with files.claiming():
-                        images[number] = read_lane(path, number, cells, generation, left_out)
-                except (OSError, StoreError) as e:
-                    left_out.append(f"lane-{number}: {e}")
-            except OSError as e:
-                left_out.append(f"lane-{number}: {e.strerror}")
-        return images
-
-    def _living(
-        self, files: Directory, images: Mapping[int, object], left_out: list[str]
-    ) -> set[int]:
-        try:
-            return files.living()
-        except (OSError, StoreError) as e:
-            left_out.append(f"which processes live: {e}")
-            return set(images)
-
     def _sums(
         self, plan: Plan, width: int, images: Mapping[int, Image], left_out: list[str]
     ) -> list[float]:
         # One pass over all lanes at once: with a list a lane the processor waits for
         # memory twice as long.
-        total: list[float] = list(map(sum, zip(*images.values(), strict=True)))
+        total: list[float] = list(map(sum, zip(*images.values(), strict=True), repeat(0.0)))
         total = total or [0.0] * width
+        if lost := sum(1 for place in plan.orphans if total[place]):
+            left_out.append(f"index: {lost} cells hold counts whose series are lost")
         plan.clear_gauges(total)
         if total and (not math.isfinite(sum(total)) or min(total) < 0.0):
             self._drop_damaged_cells(plan, images, total, left_out)
@@ -151,9 +115,11 @@ class Reader:
                 else:
                     left_out.append(f"lane-{number}: cell {cell} holds {image[cell]!r}")
 
-    def _exemplars(self, path: str, images: Mapping[int, object]) -> dict[int, Exemplar]:
+    def _exemplars(
+        self, path: str, numbers: Iterable[int], names: Iterable[str]
+    ) -> dict[int, Exemplar]:
         newest: dict[int, Exemplar] = {}
-        for number in images:
+        for number in exemplars.file_numbers(names).intersection(numbers):
             for cell, exemplar in exemplars.read(exemplars.path_for(path, number)).items():
                 known = newest.get(cell)
                 if known is None or _moment(known) < _moment(exemplar):
@@ -174,55 +140,33 @@ class Reader:
         going = [labelvalues for labelvalues in going if labelvalues not in family.hidden]
         if not going:
             return
-        images = self._lanes(path, files, files.index.catalog.next_cell, []).values()
+        width = files.index.catalog.next_cell
+        images = read_lanes(files, lane_numbers(os.listdir(path)), width, []).cells().values()
         with files.index.appending() as appender:
             for labelvalues in going:
                 cells = [family.series[labelvalues]]
                 cells += [cell for labels, cell in family.extra if labels == labelvalues]
                 baseline = [
                     math.fsum(image[cell + place] for image in images for cell in cells)
-                    for place in range(family.key.width)
+                    for place in range(family.width)
                 ]
                 gauge = family.key.type == "gauge"
                 appender.removed(family, labelvalues, [time.time()] if gauge else baseline)
 
-    def workers(self, path: str, files: Directory | None) -> list[lanes.Worker]:
+    def workers(self, path: str, files: Directory | None) -> tuple[Worker, ...]:
         """Return the processes of all lanes that can be read."""
         if files is None:
-            return []
-        try:
-            numbers = lanes.lane_numbers(path)
-            living = files.living()
-        except (OSError, StoreError):
-            return []
-        found = []
-        for number in numbers:
-            worker = lanes.read_worker(path, number, files.index.generation, number in living)
-            if worker is not None:
-                found.append(worker)
-        return found
+            return ()
+        return read_lanes(files, lane_numbers(_names(path, [])), 0, []).workers()
 
 
 def _moment(exemplar: Exemplar) -> float:
     return float(exemplar.timestamp or 0.0)
 
 
-def read_lane(path: str, number: int, cells: int, generation: int, left_out: list[str]) -> Image:
-    """Return a lane's first ``cells`` cells; those that it has no room for are 0.
-
-    ``left_out`` is told if the file is shorter than it was made. Raises OSError, DamagedLaneError.
-    """
-    fd = os.open(lanes.lane_path(path, number), os.O_RDONLY | os.O_CLOEXEC)
+def _names(path: str, left_out: list[str]) -> list[str]:
     try:
-        data = os.pread(fd, lanes.HEADER_SIZE + 8 * cells, 0)
-    finally:
-        os.close(fd)
-    if len(data) < lanes.HEADER_SIZE:
-        raise DamagedLaneError("cut short")
-    if not lanes.signed(data, generation):
-        raise DamagedLaneError("its header is damaged, or it belongs to another index")
-    whole = len(data) // 8 * 8
-    if whole < lanes.HEADER_SIZE + 8 * cells and len(data) < lanes.size_in(data):
-        left_out.append(f"lane-{number}: cut short to {len(data)} bytes")
-    data = data[:whole].ljust(lanes.HEADER_SIZE + 8 * cells, b"\0")
-    return memoryview(data)[lanes.HEADER_SIZE :].cast("d")
+        return os.listdir(path)
+    except OSError as e:
+        left_out.append(f"lanes: {e.strerror}")
+        return []

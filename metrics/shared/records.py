@@ -22,6 +22,9 @@ MAX_CELLS = 1 << 24
 
 FAMILY, SERIES, REMOVED = 1, 2, 3
 
+Record = tuple[int, int, int, bytes]
+"""Where it begins, its kind, its first cell and its payload."""
+
 
 def _checksum(kind: int, cell: int, payload: bytes) -> int:
     return zlib.crc32(payload, cell << 8 | kind)  # both as where the sum starts from
@@ -44,23 +47,33 @@ def pack_record(kind: int, cell: int, payload: bytes) -> bytes:
     return RECORD.pack(RECORD_MAGIC, kind, len(payload), checksum, cell) + payload
 
 
-def record_at(data: bytes, at: int) -> tuple[int, int, bytes] | None:
-    """Return kind, first cell and payload of the record at ``at``, or None if none is there."""
-    if len(data) - at < RECORD.size:
-        return None
-    magic, kind, length, checksum, cell = RECORD.unpack_from(data, at)
-    if magic != RECORD_MAGIC or not 0 < length <= MAX_PAYLOAD or cell > MAX_CELLS:
-        return None  # zeros behind the magic would have the right checksum
-    payload = data[at + RECORD.size : at + RECORD.size + length]
-    if len(payload) < length or checksum != _checksum(kind, cell, payload):
-        return None
-    return kind, cell, payload
+def records_at(data: bytes, at: int) -> tuple[list[Record], int]:
+    """Return the unbroken row of whole records that begins at ``at``, and where it ends."""
+    found: list[Record] = []
+    unpack, checksum_of = RECORD.unpack_from, zlib.crc32  # a new process passes here often
+    size = RECORD.size
+    last = len(data) - size
+    while at <= last:
+        magic, kind, length, checksum, cell = unpack(data, at)
+        start = at + size
+        payload = data[start : start + length]
+        if (
+            magic != RECORD_MAGIC
+            or not 0 < length <= MAX_PAYLOAD  # zeros would have the right checksum
+            or cell > MAX_CELLS
+            or len(payload) < length
+            or checksum != checksum_of(payload, cell << 8 | kind)
+        ):
+            break
+        found.append((at, kind, cell, payload))
+        at = start + length
+    return found, at
 
 
 def next_record(data: bytes, at: int) -> int | None:
     """Return where the first whole record at or behind ``at`` begins."""
     while (at := data.find(RECORD_MAGIC, at)) >= 0:
-        if record_at(data, at):
+        if records_at(data, at)[0]:
             return at
         at += 1
     return None

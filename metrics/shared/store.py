@@ -9,38 +9,30 @@ longer, or counts in memory until that can be done.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from prometheus_client.samples import Exemplar
 
 from metrics.shared.attachment import Attachment
-from metrics.shared.catalog import OVERFLOW, PROVISIONAL, FamilyKey, FamilyRecord, LabelValues
+from metrics.shared.catalog import FamilyKey, LabelValues
 from metrics.shared.directory import Directory
-from metrics.shared.errors import RecordTooLargeError, ReplacedError, TooManySeriesError
-from metrics.shared.index import Appender
+from metrics.shared.errors import ReplacedError
 from metrics.shared.lanes import Worker
 from metrics.shared.model import Layout, Snapshot
 from metrics.shared.reader import OwnMemory, Reader
+from metrics.shared.series import DROPPED_HELP, DROPPED_KEY, SeriesTable
 from metrics.shared.values import GaugeValue, Value
-
-logger = logging.getLogger("metrics.shared")
 
 EMPTY = memoryview(bytearray()).cast("d")
 
 UNREADABLE = Snapshot(Layout(()), (), left_out=("the shared store: see the log",))
 """What a read gives that could not be done at all."""
 
-SeriesKey = tuple[FamilyKey, LabelValues]
 T = TypeVar("T")
-
-DROPPED = "sentinel_series_dropped"
-_DROPPED_HELP = "Label sets that were folded into an overflow series, by family"
 
 
 class Store:
@@ -61,19 +53,10 @@ class Store:
     ) -> None:
         self.directory = os.fspath(directory)
         self.cells = EMPTY
-        self._max_series = max_series
         self._hold = Attachment(self.directory, kind, strict)
+        self._table = SeriesTable(self._hold, max_series)
         self.activity = self._hold.activity
         self._reader = Reader()
-        self._help: dict[FamilyKey, str] = {}
-        self._values: dict[SeriesKey, list[Value]] = {}
-        self._folded: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
-        self._overflow: weakref.WeakSet[Value] = weakref.WeakSet()
-        self._first_folds: set[str] = set()
-        self._removed: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
-        self._provisional: dict[str, int] = {}
-        self._next_provisional = PROVISIONAL
-        self._homeless = False
         self._lock = threading.RLock()
         self._busy = False
         self._pending: list[tuple[Value, float, float, bool]] = []
@@ -147,12 +130,13 @@ class Store:
 
     def _take_lane(self) -> None:
         files = self._open()
-        if self._homeless:
-            self._renumber(files)
+        if self._table.homeless:
+            self.cells = EMPTY
+            self._table.renumber(files)
         lane = self._hold.claim(files)
         lane.grow(files.index.catalog.next_cell)
         self._hold.store_memory(lane)
-        self.cells = EMPTY if self._homeless else lane.cells
+        self.cells = EMPTY if self._table.homeless else lane.cells
         self._hold.recovered()
 
     def _open(self, *, look_at_lane: bool = True) -> Directory:
@@ -163,69 +147,14 @@ class Store:
         files, is_new = self._hold.open()
         if is_new or (look_at_lane and self._hold.lane_is_lost):
             self.cells = EMPTY
-            numbered = self._numbered()
-            cells = {value._cell + i for key, value in numbered for i in range(_width(key))}
-            self._hold.leave_lost_lane(cells)
-            if is_new and numbered:
+            self._hold.leave_lost_lane(self._table.cells())
+            if is_new and self._table.has_values:
                 try:
-                    self._renumber(files)
+                    self._table.renumber(files)
                 except BaseException:
-                    self._make_homeless()
+                    self._table.make_homeless()
                     raise
         return files
-
-    def _numbered(self) -> list[tuple[SeriesKey, Value]]:
-        """Return all values that there are, each with its series."""
-        found = [(key, value) for key, values in self._values.items() for value in values]
-        found += [(key, value) for value, key in [*self._folded.items(), *self._removed.items()]]
-        return found
-
-    def _renumber(self, files: Directory) -> None:
-        """Give every series the cell it has in the index now, and take its values along.
-
-        Raises OSError, StoreError; then all is as it was.
-        """
-        numbered = self._numbered()
-        firsts: dict[SeriesKey, int] = {}
-        self._homeless = False  # anew, if a signal handler makes a series meanwhile
-        try:
-            with files.index.appending() as appender:
-                for series, _value in numbered:
-                    if series not in firsts:
-                        with suppress(RecordTooLargeError, TooManySeriesError):
-                            firsts[series] = self._cell_of(files, appender, *series)[0]
-        except BaseException:
-            self._homeless = True
-            raise
-        self._provisional.clear()
-        self.cells = EMPTY
-        self._move((series, value, firsts.get(series)) for series, value in numbered)
-
-    def _make_homeless(self) -> None:
-        """Give every series a provisional cell: those it has mean nothing in this index."""
-        self._homeless = True
-        firsts: dict[SeriesKey, int] = {}
-        numbered = self._numbered()
-        for series, value in numbered:
-            if series not in firsts:
-                first = value._cell - value.offset
-                firsts[series] = first if first >= PROVISIONAL else self._new_provisional(series[0])
-        self.cells = EMPTY
-        self._move((series, value, firsts[series]) for series, value in numbered)
-
-    def _move(self, wanted: Iterable[tuple[SeriesKey, Value, int | None]]) -> None:
-        moves: dict[int, int] = {}
-        for series, value, first in wanted:
-            if first is not None and value._cell != first + value.offset:
-                for place in range(_width(series)):
-                    moves[value._cell + place] = first + value.offset + place
-                value._cell = first + value.offset
-        self._hold.move(moves)
-
-    def _new_provisional(self, key: FamilyKey) -> int:
-        cell = self._next_provisional
-        self._next_provisional += key.width
-        return cell
 
     # --- series -----------------------------------------------------------------------
 
@@ -235,18 +164,18 @@ class Store:
         A label set beyond the family's limit gets those of the overflow series.
         """
         with self._alone():
-            if known := self._values.get((key, labelvalues)):
+            if known := self._table.get(key, labelvalues):
                 return known
             cell, kept = self._enter(key, labelvalues, help_text)
-            values = self._values.get((key, kept))
+            values = self._table.get(key, kept)
             if values is None:
                 if key.type == "gauge":
                     values = [GaugeValue(self, cell, 0)]
                 else:
                     values = [Value(self, cell + place, place) for place in range(key.width)]
-                self._values[key, kept] = values
+                self._table.add(key, kept, values)
         if kept != labelvalues:
-            self._overflow.update(values)
+            self._table.mark_overflow(values)
             self._note_folded(key.name)
         return values
 
@@ -266,15 +195,15 @@ class Store:
             for value in values:
                 value._cell = cell + value.offset
             if kept == labelvalues:
-                self._values.setdefault((key, kept), []).extend(values)
+                self._table.add(key, kept, values)
             else:
-                self._folded.update((value, (key, kept)) for value in values)
+                self._table.add_folded(key, kept, values)
         if kept != labelvalues:
             self._note_folded(key.name)
 
     def is_folded(self, value: Value) -> bool:
         """Whether ``value`` is that of an overflow series."""
-        return value in self._overflow or value in self._folded
+        return self._table.is_folded(value)
 
     def _enter(
         self, key: FamilyKey, labelvalues: LabelValues, help_text: str
@@ -283,76 +212,26 @@ class Store:
 
         A series that the index cannot take now gets a number of its own meanwhile.
         """
-        self._help.setdefault(key, help_text)
+        self._table.note_help(key, help_text)
         if not self._busy and self._hold.may_try:
             with self._working():
                 return self._twice(lambda: self._enter_in_index(key, labelvalues))
-        if known := self._values.get((key, labelvalues)):
-            return known[0]._cell - known[0].offset, labelvalues
-        made = self._provisional.get(key.name, 0)
-        if key.labelnames and key.name != DROPPED and made >= self._max_series():
-            labelvalues = (OVERFLOW,) * len(labelvalues)
-            if known := self._values.get((key, labelvalues)):
-                return known[0]._cell - known[0].offset, labelvalues
-            self._first_folds.add(key.name)
-        self._provisional[key.name] = made + 1
-        self._homeless = True
-        self.cells = EMPTY  # so that the next write tries to give it a cell
-        return self._new_provisional(key), labelvalues
+        found = self._table.enter_homeless(key, labelvalues)
+        if self._table.homeless:
+            self.cells = EMPTY  # so that the next write tries to give it a cell
+        return found
 
     def _enter_in_index(self, key: FamilyKey, labelvalues: LabelValues) -> tuple[int, LabelValues]:
         files = self._open(look_at_lane=False)  # which a scrape does; this must be quick
-        catalog = files.index.catalog
-        if (cell := catalog.find(key, labelvalues)) is not None:
-            return cell, labelvalues
-        overflow = (OVERFLOW,) * len(labelvalues)
-        if self._is_full(files, key) and (cell := catalog.find(key, overflow)) is not None:
-            return cell, overflow
-        with files.index.appending() as appender:  # which reads what others have entered
-            is_first = catalog.find(key, overflow) is None
-            cell, kept = self._cell_of(files, appender, key, labelvalues)
-        if is_first and kept != labelvalues:
-            self._first_folds.add(key.name)
+        found = self._table.enter(files, key, labelvalues)
         if self._hold.lane is not None and len(self.cells):
-            self._hold.lane.grow(catalog.next_cell)
+            self._hold.lane.grow(files.index.catalog.next_cell)
             self.cells = self._hold.lane.cells
-        return cell, kept
-
-    def _cell_of(
-        self, files: Directory, appender: Appender, key: FamilyKey, labelvalues: LabelValues
-    ) -> tuple[int, LabelValues]:
-        """Return a series' first cell, and the label values that it is kept under.
-
-        They are the overflow series' if the family is full or its own are too long.
-        Raises OSError, RecordTooLargeError, TooManySeriesError.
-        """
-        overflow = (OVERFLOW,) * len(labelvalues)
-        if self._is_full(files, key) and files.index.catalog.find(key, labelvalues) is None:
-            labelvalues = overflow
-        family = appender.family(key, self._help[key])
-        try:
-            return appender.series(family, labelvalues), labelvalues
-        except RecordTooLargeError as e:
-            self._hold.fail(e, pause=False)
-            return appender.series(family, overflow), overflow
-
-    def _is_full(self, files: Directory, key: FamilyKey) -> bool:
-        limited = bool(key.labelnames) and key.name != DROPPED
-        return limited and files.index.catalog.is_full(key.name, self._max_series())
+        return found
 
     def _note_folded(self, name: str) -> None:
-        if name in self._first_folds:  # else another process has said so
-            self._first_folds.discard(name)
-            logger.warning(
-                "A label set of the metric %s is counted under %r, and so will others be: it is"
-                " too long, or there are %d already, the limit that SENTINEL_METRICS_MAX_SERIES"
-                " sets.",
-                name,
-                OVERFLOW,
-                self._max_series(),
-            )
-        key = FamilyKey(DROPPED, "counter", "", ("family",), ())
-        self.series(key, (name,), _DROPPED_HELP)[0].inc(1)
+        self._table.log_first_fold(name)
+        self.series(DROPPED_KEY, (name,), DROPPED_HELP)[0].inc(1)
 
     def remove(self, name: str, labelnames: Sequence[str], wanted: Mapping[str, str]) -> None:
         """Take series out of every scrape until somebody writes to them again.
@@ -375,11 +254,7 @@ class Store:
                     self._reader.forget_series(self.directory, files, family, going)
 
         with self._alone():
-            for series in list(self._values):
-                key, labelvalues = series
-                if (key.name, key.labelnames) == (name, names) and goes(labelvalues):
-                    # Whoever has one of them may go on writing to it.
-                    self._removed.update((value, series) for value in self._values.pop(series))
+            self._table.remove(name, names, goes)
             if not self._busy:
                 with self._working():
                     self._twice(forget)
@@ -408,14 +283,8 @@ class Store:
         """
         with self._alone():
             self._tend()
-            homeless: dict[FamilyKey, FamilyRecord] = {}
-            waiting = self._homeless or any(cell >= PROVISIONAL for cell in self._hold.memory)
-            for (key, labelvalues), values in self._values.items() if waiting else ():
-                if values[0]._cell >= PROVISIONAL:
-                    record = homeless.setdefault(key, FamilyRecord(-1, key, self._help[key]))
-                    record.series[labelvalues] = values[0]._cell - values[0].offset
             hold = self._hold
-            own = OwnMemory(hold.memory, list(homeless.values()), hold.unsaved_faults)
+            own = OwnMemory(hold.memory, self._table.homeless_families(), hold.unsaved_faults)
             read = UNREADABLE
             if not self._busy:  # else in a signal handler that came inside our own work
                 with self._working():  # no series is to be entered while all are gone through
@@ -429,7 +298,7 @@ class Store:
             found: list[Worker] = []
             if not self._busy:
                 with self._working():
-                    found = self._reader.workers(self.directory, self._hold.files)
+                    found += self._reader.workers(self.directory, self._hold.files)
             return found
 
     def _tend(self) -> None:
@@ -439,7 +308,7 @@ class Store:
             had_lane = self._hold.lane is not None
             if had_lane or os.path.isdir(self.directory):
                 self._twice(self._open)
-            if self._hold.memory or self._homeless or (had_lane and self._hold.lane is None):
+            if self._hold.memory or self._table.homeless or (had_lane and self._hold.lane is None):
                 self._get_ready()
             self._hold.tend()
 
@@ -471,8 +340,3 @@ class Store:
         self._pending = []
         self.cells = EMPTY
         self._hold.after_fork_in_child()
-
-
-def _width(series: SeriesKey) -> int:
-    """Return how many cells a process writes to at each value: a gauge's moment is one."""
-    return 2 if series[0].type == "gauge" else 1

@@ -19,7 +19,7 @@ def retire_gauges(cells: memoryview[float], families: Iterable[FamilyRecord]) ->
         if family.key.type != "gauge":
             continue
         for cell in [*family.series.values(), *(cell for _labels, cell in family.extra)]:
-            if cell + family.key.width > len(cells) or not cells[cell + 1]:
+            if cell + family.width > len(cells) or not cells[cell + 1]:
                 continue
             if family.key.mode not in LIVE_MODES:
                 value, when, old, old_when = cells[cell : cell + 4]
@@ -34,7 +34,7 @@ def drop_damaged_counts(cells: memoryview[float], families: Iterable[FamilyRecor
     for family in families:
         if family.key.type == "gauge":
             continue
-        counts = family.key.width - (family.key.type in ("histogram", "summary"))
+        counts = family.width - (family.key.type in ("histogram", "summary"))
         for first in [*family.series.values(), *(cell for _labels, cell in family.extra)]:
             for cell in range(first, min(first + counts, len(cells))):
                 if not 0.0 <= cells[cell] < math.inf:
