@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from metrics import shared
+from metrics.created import CreatedSamples
 from metrics.exposition import TEXT_0_0_4, Converted, Format, Template, template
 from metrics.flight import SharedFlight
 from metrics.gather import Gathered, gather
-from metrics.shared.model import Family, Layout, SampleKey
+from metrics.shared import creation
+from metrics.shared.model import Family, Layout, SampleKey, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +57,10 @@ def render(
 ) -> Rendered:
     """Return what a scrape answers, from all processes.
 
-    ``names`` keeps only families and samples of these names; ``created`` adds the
-    ``_created`` samples. Collectors that need longer than ``time_limit`` seconds are
-    left out. TimeoutError when even the turn to gather does not come by then.
+    ``names`` keeps only families and samples of these names; ``created`` adds
+    ``_created`` samples, which tell when each series was made. Collectors that need
+    longer than ``time_limit`` seconds are left out. TimeoutError when even the turn to
+    gather does not come by then.
     """
     gathered = _gather(time_limit)
     options: dict[str, Any] = {
@@ -67,6 +71,8 @@ def render(
     left_out = list(gathered.left_out)
     taken = frozenset({"sentinel_scrape_left_out"})  # whose line comes last
     snapshot, others = gathered.snapshot, gathered.others
+    if created and snapshot is not None:
+        snapshot = _with_created(snapshot, left_out)
     if snapshot is not None:
         prepare = partial(_templates.get, snapshot.layout, fmt, hidden=gathered.hidden, **options)
         ready = _fitting(prepare, snapshot.values, frozenset())
@@ -99,6 +105,20 @@ def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
         result += [one for place, one in enumerate(listed) if place not in gathered.hidden]
     result += _with_values(gathered.others.families, gathered.others.values)
     return result
+
+
+def _with_created(snapshot: Snapshot, left_out: list[str]) -> Snapshot:
+    store = shared.current()
+    if store is None:
+        return snapshot
+    try:
+        return _created_samples.add(snapshot, creation.read(store.directory))
+    except FileNotFoundError:  # nothing has been stored yet
+        return snapshot
+    except Exception as e:
+        logger.exception("The times at which series were made cannot be read.")
+        left_out.append(f"the times at which series were made: {e}")
+        return snapshot
 
 
 def _gather(time_limit: float) -> Gathered:
@@ -151,6 +171,7 @@ class _Templates:
 
 
 _templates = _Templates()
+_created_samples = CreatedSamples()
 _logged: set[str] = set()
 _other_layout = Layout(())
 

@@ -376,6 +376,20 @@ def test_filter_by_name(names: list[str], samples: list[str], fmt: Format) -> No
     assert sum(line.startswith("# HELP") for line in lines) == (len(names) if samples else 0)
 
 
+def test_filter_by_family_keeps_what_a_format_writes_apart() -> None:
+    """Samples that a format makes families of their own are kept by their family's name."""
+    text = write(GAUGE_HISTOGRAM, COUNTER, names=["queue"])
+    assert [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")] == [
+        "queue",
+        "queue_gcount",
+        "queue_gsum",
+    ]
+    assert "jobs_created" in write(COUNTER, names=["jobs"], created=True)
+    assert "jobs_total" not in write(COUNTER, names=["jobs_created"], created=True)
+    untyped = write(SUMMARY, fmt=OPENMETRICS_1_0_0, names=["wait"], untyped={0})
+    assert untyped.count("# TYPE") == 2
+
+
 def test_filter_by_the_name_a_client_sees() -> None:
     """A client that gets escaped names may ask by them."""
     metric = GaugeMetricFamily("a.b", "", 1)

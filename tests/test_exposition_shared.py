@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.harness import ROOT, project_env
 
@@ -122,3 +125,103 @@ def test_text_is_prepared_once(tmp_path: Path) -> None:
         """,
     )
     assert out == "True\nTrue\n"
+
+
+def test_created_samples(tmp_path: Path) -> None:
+    """``created`` tells when the first process made each series, in each format's own way."""
+    begun = time.time()
+    run(
+        tmp_path,
+        """
+        jobs.labels("a").inc(2, {"trace_id": "abc"})
+        size.observe(1.5, {"trace_id": "def"})
+        wait.observe(3)
+        asked.set(1)
+        """,
+    )
+    ended = time.time()
+    out = run(
+        tmp_path,
+        """
+        import json
+        from metrics.exposition import TEXT_0_0_4
+        jobs.labels("a").inc()
+        jobs.labels('b "c"').inc()
+        print(json.dumps([
+            scrape.render(fmt, created=True, names=names).text
+            for fmt in (OPENMETRICS_1_0_0, TEXT_0_0_4)
+            for names in (None, ["t_jobs"], ["t_jobs_created", "t_size_created"])
+        ]))
+        """,
+    )
+    openmetrics, of_family, of_samples, text, text_of_family, text_of_samples = json.loads(out)
+    found = families(openmetrics)
+    made = {s.labels["kind"]: s.value for s in found["t_jobs"].samples if s.name[-8:] == "_created"}
+    assert begun - 0.001 <= made["a"] <= ended <= made['b "c"'] <= time.time() + 0.001
+    totals = {s.labels["kind"]: s for s in found["t_jobs"].samples if s.name == "t_jobs_total"}
+    assert (totals["a"].value, totals["a"].exemplar.labels) == (3.0, {"trace_id": "abc"})
+    assert (totals['b "c"'].value, totals['b "c"'].exemplar) == (1.0, None)
+    assert [(s.name, s.labels.get("le")) for s in found["t_size"].samples] == [
+        ("t_size_bucket", "1.0"),
+        ("t_size_bucket", "2.0"),
+        ("t_size_bucket", "+Inf"),
+        ("t_size_count", None),
+        ("t_size_sum", None),
+        ("t_size_created", None),
+    ]
+    assert found["t_size"].samples[1].exemplar.labels == {"trace_id": "def"}
+    assert [s.name for s in found["t_wait"].samples] == [
+        "t_wait_count",
+        "t_wait_sum",
+        "t_wait_created",
+    ]
+    assert [s.name for s in found["t_asked"].samples] == ["t_asked"]
+    assert families(of_family)["t_jobs"].samples == found["t_jobs"].samples
+    assert {s.name for f in parse_openmetrics(of_samples) for s in f.samples} == {
+        "t_jobs_created",
+        "t_size_created",
+    }
+    plain = {family.name: family for family in parse_text(text)}
+    assert plain["t_jobs_created"].type == plain["t_wait_created"].type == "gauge"
+    assert {s.labels["kind"]: s.value for s in plain["t_jobs_created"].samples} == made
+    assert [f.name for f in parse_text(text_of_family)] == ["t_jobs", "t_jobs_created"]
+    assert [f.name for f in parse_text(text_of_samples)] == ["t_jobs_created", "t_size_created"]
+
+
+def test_created_after_a_removal(tmp_path: Path) -> None:
+    """A series that was removed and came back was made when it came back."""
+    out = run(
+        tmp_path,
+        """
+        def made():
+            text = scrape.render(created=True, names=["t_jobs_created"]).text
+            return {line.split('"')[1]: float(line.split()[1])
+                    for line in text.splitlines() if line[0] != "#"}
+        import time
+        jobs.labels("a").inc(); jobs.labels("b").inc()
+        before = made()
+        jobs.remove("a")
+        print(sorted(made()) == ["b"])
+        moment = time.time()
+        jobs.labels("a").inc()
+        after = made()
+        print(after["b"] == before["b"], before["a"] < moment < after["a"] + 0.001)
+        """,
+    )
+    assert out == "True\nTrue True\n"
+
+
+def test_created_times_that_cannot_be_read(tmp_path: Path) -> None:
+    """Without them the scrape is served, and says that something is missing."""
+    out = run(
+        tmp_path,
+        """
+        from metrics.shared import creation
+        jobs.labels("a").inc()
+        def read(directory): raise PermissionError("not yours")
+        creation.read = read
+        rendered = scrape.render(created=True)
+        print('t_jobs_total{kind="a"} 1.0' in rendered.text, rendered.left_out)
+        """,
+    )
+    assert out == "True ('the times at which series were made: not yours',)\n"

@@ -44,13 +44,17 @@ Line = tuple[int, str, Labels]
 
 @dataclass(slots=True)
 class Part:
-    """What is written under one HELP and TYPE; ``base`` is the name before escaping."""
+    """What is written under one HELP and TYPE; ``base`` is the name before escaping.
+
+    ``of`` is the name of the family that its samples belong to, if that is another one.
+    """
 
     base: str
     type: str
     help: str
     unit: str
     lines: list[Line] = field(default_factory=list)
+    of: str = ""
 
     def stem(self, fmt: Format) -> str:
         """Return what each sample's name begins with, escaped."""
@@ -82,7 +86,9 @@ class Part:
         parts: dict[str, Part] = {}
         for position, suffix, labels in self.lines:
             name = self.base + suffix
-            part = parts.setdefault(name, Part(name, "unknown", self.help, ""))
+            part = parts.setdefault(
+                name, Part(name, "unknown", self.help, "", of=self.of or self.base)
+            )
             part.lines.append((position, "", labels))
         return list(parts.values())
 
@@ -90,6 +96,7 @@ class Part:
         """Return what ``names`` ask for: the whole family, some of its samples, or nothing."""
         stem = self.stem(fmt)
         by_family = {self.base, stem, self.family_name(fmt)}
+        by_family |= {self.of, metric_name(self.of, fmt.escaping)} if self.of else set()
         if not by_family.isdisjoint(names):
             return [self]
         lines = [
@@ -151,7 +158,7 @@ def parts(
                 alone = "gauge"
             if alone:
                 part = found.setdefault(
-                    (sample.name, alone), Part(sample.name, alone, family.help, "")
+                    (sample.name, alone), Part(sample.name, alone, family.help, "", of=family.name)
                 )
                 part.lines.append((position, "", sample.labels))
             else:
