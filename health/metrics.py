@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from metrics import shared
 from metrics.registry import REGISTRY
 
+# As many series as backends are configured, or as there are things to do.
+shared.exempt(
+    "sentinel_backend_probe_duration_seconds",
+    "sentinel_backend_transitions_total",
+    "sentinel_backend_last_probe_timestamp_seconds",
+    "sentinel_prober_abandoned_probes_total",
+    "sentinel_health_faults_total",
+)
 PROBE_DURATION = Histogram(
     "sentinel_backend_probe_duration_seconds",
     "Duration of probes of a backend in seconds",

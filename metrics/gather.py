@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _guard = CollectorGuard()
 
+shared.exempt("sentinel_collector_failures_total")
 COLLECTOR_FAILURES = Counter(
     "sentinel_collector_failures_total",
     "Times that a collector was left out of a scrape because it failed or took too long",

@@ -222,13 +222,21 @@ def test_several_workers(tmp_path: Path) -> None:
 
 
 def test_too_many_series(tmp_path: Path) -> None:
-    """Beyond the limit one series says overflow, and a counter by family how many went there."""
-    with gunicorn(tmp_path, workers=1, env={"SENTINEL_METRICS_MAX_SERIES": "2"}) as server:
-        for tool in ("echo", "hash", "fail"):
-            post(server.port, f"/tools/{tool}", {"text": "x"})
+    """Beyond the limit one series says overflow, and a counter by family how many went there.
+
+    Families of our own, whose series are few, are whole all the same.
+    """
+    with gunicorn(tmp_path, workers=1, env={"SENTINEL_METRICS_MAX_SERIES": "1"}) as server:
+        for tool in ("echo", "hash", "fail", "sleep") * 3:
+            post(server.port, f"/tools/{tool}", {"text": "x", "seconds": 0})
         text = get(server.port, "/metrics").text
-        assert 'sentinel_requests_total{status="overflow",tool="overflow"} 1.0\n' in text
-        assert 'sentinel_series_dropped_total{family="sentinel_requests"} 1.0\n' in text
+        assert 'sentinel_requests_total{status="success",tool="echo"} 3.0\n' in text
+        assert 'sentinel_requests_total{status="overflow",tool="overflow"} 9.0\n' in text
+        for family in ("sentinel_requests_total", "sentinel_request_duration_seconds"):
+            assert f'sentinel_series_dropped_total{{family="{family}"}} 3.0\n' in text
+        for code in ("200", "401", "403", "405", "500", "503"):
+            assert f'sentinel_scrapes_total{{code="{code}"}} 0.0\n' in text
+        assert 'sentinel_scrapes_total{code="overflow"}' not in text
 
 
 def test_prometheus_shows_its_credentials(tmp_path: Path) -> None:

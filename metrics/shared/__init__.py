@@ -6,6 +6,7 @@ prometheus_client's metrics; `current().snapshot()` reads what all processes cou
 
 from metrics.shared.directory import reset_if_idle
 from metrics.shared.lanes import Worker
+from metrics.shared.limits import exempt
 from metrics.shared.model import Family, Labels, Layout, SampleKey, Snapshot
 from metrics.shared.seam import (
     Private,
@@ -30,6 +31,7 @@ __all__ = [
     "Worker",
     "created_before_install",
     "current",
+    "exempt",
     "install",
     "private_values",
     "reset_if_idle",

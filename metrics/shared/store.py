@@ -25,6 +25,7 @@ from metrics.shared.directory import Directory
 from metrics.shared.errors import RecordTooLargeError, ReplacedError, TooManySeriesError
 from metrics.shared.index import Appender
 from metrics.shared.lanes import Worker
+from metrics.shared.limits import DROPPED, is_exempt
 from metrics.shared.model import Layout, Snapshot
 from metrics.shared.reader import OwnMemory, Reader
 from metrics.shared.values import GaugeValue, Value
@@ -39,8 +40,11 @@ UNREADABLE = Snapshot(Layout(()), (), left_out=("the shared store: see the log",
 SeriesKey = tuple[FamilyKey, LabelValues]
 T = TypeVar("T")
 
-DROPPED = "sentinel_series_dropped"
-_DROPPED_HELP = "Label sets that were folded into an overflow series, by family"
+_DROPPED_HELP = (
+    "Label sets that were folded into an overflow series, by family; each process counts one once"
+)
+_REMEMBERED = 10_000
+"""Folded label sets that a process remembers, so as to count each once."""
 
 
 class Store:
@@ -70,6 +74,7 @@ class Store:
         self._folded: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._overflow: weakref.WeakSet[Value] = weakref.WeakSet()
         self._first_folds: set[str] = set()
+        self._dropped: set[int] = set()
         self._removed: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._provisional: dict[str, int] = {}
         self._next_provisional = PROVISIONAL
@@ -247,7 +252,7 @@ class Store:
                 self._values[key, kept] = values
         if kept != labelvalues:
             self._overflow.update(values)
-            self._note_folded(key.name)
+            self._note_folded(key, labelvalues)
         return values
 
     def adopt(
@@ -270,7 +275,7 @@ class Store:
             else:
                 self._folded.update((value, (key, kept)) for value in values)
         if kept != labelvalues:
-            self._note_folded(key.name)
+            self._note_folded(key, labelvalues)
 
     def is_folded(self, value: Value) -> bool:
         """Whether ``value`` is that of an overflow series."""
@@ -290,7 +295,7 @@ class Store:
         if known := self._values.get((key, labelvalues)):
             return known[0]._cell - known[0].offset, labelvalues
         made = self._provisional.get(key.name, 0)
-        if key.labelnames and key.name != DROPPED and made >= self._max_series():
+        if key.labelnames and not is_exempt(key.name) and made >= self._max_series():
             labelvalues = (OVERFLOW,) * len(labelvalues)
             if known := self._values.get((key, labelvalues)):
                 return known[0]._cell - known[0].offset, labelvalues
@@ -337,12 +342,13 @@ class Store:
             return appender.series(family, overflow), overflow
 
     def _is_full(self, files: Directory, key: FamilyKey) -> bool:
-        limited = bool(key.labelnames) and key.name != DROPPED
+        limited = bool(key.labelnames) and not is_exempt(key.name)
         return limited and files.index.catalog.is_full(key.name, self._max_series())
 
-    def _note_folded(self, name: str) -> None:
-        if name in self._first_folds:  # else another process has said so
-            self._first_folds.discard(name)
+    def _note_folded(self, key: FamilyKey, labelvalues: LabelValues) -> None:
+        name = f"{key.name}_total" if key.type == "counter" else key.name
+        if key.name in self._first_folds:  # else another process has said so
+            self._first_folds.discard(key.name)
             logger.warning(
                 "A label set of the metric %s is counted under %r, and so will others be: it is"
                 " too long, or there are %d already, the limit that SENTINEL_METRICS_MAX_SERIES"
@@ -351,8 +357,14 @@ class Store:
                 OVERFLOW,
                 self._max_series(),
             )
-        key = FamilyKey(DROPPED, "counter", "", ("family",), ())
-        self.series(key, (name,), _DROPPED_HELP)[0].inc(1)
+        known = hash((key.name, labelvalues))
+        if known in self._dropped:
+            return
+        if len(self._dropped) >= _REMEMBERED:
+            self._dropped.clear()
+        self._dropped.add(known)
+        dropped = FamilyKey(DROPPED, "counter", "", ("family",), ())
+        self.series(dropped, (name,), _DROPPED_HELP)[0].inc(1)
 
     def remove(self, name: str, labelnames: Sequence[str], wanted: Mapping[str, str]) -> None:
         """Take series out of every scrape until somebody writes to them again.
