@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 TIME_LIMIT = 10.0
 """Seconds that a scrape may take when its client does not say: Prometheus' own default."""
 
+_REST = 0.05
+"""What a scrape whose time is up may take beyond it: a client waits a ninth longer."""
+
 _flight: SharedFlight[Gathered] = SharedFlight()
 
 
@@ -59,8 +62,7 @@ def render(
 
     ``names`` keeps only families and samples of these names; ``created`` adds
     ``_created`` samples, which tell when each series was made. Collectors that need
-    longer than ``time_limit`` seconds are left out. TimeoutError when even the turn to
-    gather does not come by then.
+    longer than ``time_limit`` seconds are left out.
     """
     gathered = _gather(time_limit)
     options: dict[str, Any] = {
@@ -95,7 +97,7 @@ def render(
 def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
     """Return all families with their values, for pages and for formats of others.
 
-    Counters' names have no ``_total``, as in OpenMetrics. See `render` for what it raises.
+    Counters' names have no ``_total``, as in OpenMetrics.
     """
     gathered = _gather(time_limit)
     result: list[FamilyFigures] = []
@@ -123,7 +125,9 @@ def _with_created(snapshot: Snapshot, left_out: list[str]) -> Snapshot:
 
 def _gather(time_limit: float) -> Gathered:
     deadline = time.monotonic() + time_limit
-    return _flight.run(lambda: gather(deadline), deadline)
+    # Who has waited in vain for his turn gives collectors that do not hang a little time.
+    rest = time_limit * _REST
+    return _flight.run(lambda: gather(max(deadline, time.monotonic() + rest)), deadline)
 
 
 def _fitting(

@@ -102,9 +102,6 @@ def _answer(request: HttpRequest) -> HttpResponse:
         return response
     except SuspiciousOperation:  # more fields in the query than Django reads
         return _plain("Bad request", 400)
-    except TimeoutError:
-        logger.warning("A scrape was given up: another one took too long.")
-        return _plain("The scrape took too long", 503, **{"Retry-After": "1"})
     except Exception:
         logger.exception("A scrape failed.")
         return _plain("The scrape failed", 500)
