@@ -240,7 +240,12 @@ def _is_hash(encoded: object) -> bool:
 
 
 def _network(text: str) -> Network:
-    return ipaddress.ip_network(text.strip())
+    """Parse a network; IPv4 in IPv6's clothes becomes IPv4, as addresses do."""
+    network = ipaddress.ip_network(text.strip())
+    first = getattr(network.network_address, "ipv4_mapped", None)
+    if first is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((first, network.prefixlen - 96))
 
 
 def _address(text: str) -> Address | None:

@@ -48,7 +48,7 @@ IN_FLIGHT = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
-for _code in ("200", "401", "403", "405", "500", "503"):
+for _code in ("200", "400", "401", "403", "405", "500", "503"):
     SCRAPES.labels(_code)
 
 _places = threading.BoundedSemaphore(MAX_IN_FLIGHT)

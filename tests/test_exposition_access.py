@@ -263,6 +263,25 @@ def test_networks(peer: str, forwarded_for: str, verdict: Verdict) -> None:
     assert access.judge(peer, forwarded_for, "") is verdict
 
 
+@pytest.mark.parametrize(
+    ("network", "peer", "verdict"),
+    [
+        ("::ffff:10.0.0.0/104", "10.1.2.3", GRANTED),
+        ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", GRANTED),
+        ("::ffff:10.0.0.0/104", "11.0.0.1", FORBIDDEN),
+        ("::ffff:10.1.2.3", "10.1.2.3", GRANTED),
+        ("10.1.2.3", "::ffff:a01:203", GRANTED),
+        ("::/0", "10.1.2.3", FORBIDDEN),
+        ("0.0.0.0/0", "fd00::1", FORBIDDEN),
+        ("fe80::/10", "fe80::1%eth0", GRANTED),
+        ("::1", "0:0:0:0:0:0:0:1", GRANTED),
+    ],
+)
+def test_ways_to_write_an_address(network: str, peer: str, verdict: Verdict) -> None:
+    """IPv4 is IPv4, however it is dressed, in the setting and on the wire."""
+    assert judge({"NETWORKS": [network]}, peer=peer) is verdict
+
+
 def test_proxy_at_a_unix_socket() -> None:
     """A peer without an address is trusted to forward only if the setting says so."""
     setting = {"NETWORKS": ["10.0.0.0/8"]}
