@@ -22,7 +22,7 @@ class CreatedSamples:
         It stands behind the series' others. ``times`` is what `creation.read` gives.
         """
         latest = self._latest
-        if latest is None or latest[0] is not snapshot.layout or latest[1] != times:
+        if latest is None or latest[0] is not snapshot.layout or latest[1] is not times:
             latest = self._latest = snapshot.layout, times, _Dated(snapshot.layout, times)
         return latest[2].apply(snapshot)
 

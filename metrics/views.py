@@ -30,6 +30,7 @@ GZIP_LEVEL = 5
 
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _TEXT = "text/plain; charset=utf-8"
+_SHORTEST_LIMIT = 0.05  # else a client's nonsense would make collectors fail, and the log long
 _LONGEST_LIMIT = 300.0
 
 shared.exempt("sentinel_scrapes_total")
@@ -162,4 +163,4 @@ def _time_limit(header: str | None) -> float:
         return scrape.TIME_LIMIT
     if not math.isfinite(seconds) or seconds <= 0:
         return scrape.TIME_LIMIT
-    return min(seconds * 0.9, _LONGEST_LIMIT)
+    return min(max(seconds * 0.9, _SHORTEST_LIMIT), _LONGEST_LIMIT)

@@ -414,6 +414,7 @@ def test_a_scrape_counts_itself_in_flight(client: Client) -> None:
         ("nan", 10.0),
         ("inf", 10.0),
         ("1e9", 300.0),
+        ("1e-9", 0.05),
         ("soon", 10.0),
     ],
 )

@@ -22,10 +22,24 @@ def read(directory: str | os.PathLike[str]) -> Times:
 
     That is when the first process entered it in the index, or entered it anew after its
     removal. Several definitions of a family count as one, as in a scrape: the earliest
-    time is theirs. What is damaged is passed over. Raises OSError.
+    time is theirs. What is damaged is passed over. The same object is returned until the
+    index changes. Raises OSError.
     """
+    global _latest
     with open(os.path.join(directory, "index"), "rb") as file:
-        data = file.read()
+        info = os.fstat(file.fileno())
+        version = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+        known, times = _latest
+        if known != version:
+            times = _parse(file.read())
+            _latest = version, times
+    return times
+
+
+_latest: tuple[tuple[int, ...], Times] = ((), {})
+
+
+def _parse(data: bytes) -> Times:
     families: dict[int, tuple[str, list[str]]] = {}
     found: dict[tuple[int, tuple[str, ...]], float] = {}
     end = HEADER_SIZE
