@@ -19,6 +19,7 @@ PROBE_DURATION = Histogram(
     "sentinel_backend_probe_duration_seconds",
     "Duration of probes of a backend in seconds",
     ["backend"],
+    unit="seconds",
     registry=REGISTRY,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
@@ -32,12 +33,14 @@ LAST_PROBE = Gauge(
     "sentinel_backend_last_probe_timestamp_seconds",
     "When a backend was last probed, in Unix seconds",
     ["backend"],
+    unit="seconds",
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
 PROBER_LAG = Gauge(
     "sentinel_prober_lag_seconds",
     "How late the latest probes were started, in seconds",
+    unit="seconds",
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )

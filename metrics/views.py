@@ -40,6 +40,7 @@ SCRAPES = Counter(
 SCRAPE_DURATION = Histogram(
     "sentinel_scrape_duration_seconds",
     "Time taken to answer a scrape, compression included",
+    unit="seconds",
     registry=REGISTRY,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

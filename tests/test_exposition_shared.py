@@ -10,6 +10,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -82,6 +83,27 @@ def test_what_another_process_counted(tmp_path: Path) -> None:
     assert "t_wait" not in found
 
 
+def test_units(tmp_path: Path) -> None:
+    """OpenMetrics shows the units of families in the store; the layout stays the same object."""
+    out = run(
+        tmp_path,
+        """
+        from metrics import gather
+        from metrics.registry import METRICS
+        METRICS.record_request("echo", "success", 0.1)
+        sent = Counter("t_sent", "Sent", unit="bytes")
+        sent.inc(3)
+        one, two = (gather.gather(30.0).snapshot.layout for _ in range(2))
+        assert one is two
+        print(scrape.render(OPENMETRICS_1_0_0).text, end="")
+        """,
+    )
+    found = families(out)
+    assert (found["t_sent_bytes"].unit, found["t_sent_bytes"].samples[0].value) == ("bytes", 3.0)
+    assert found["sentinel_request_duration_seconds"].unit == "seconds"
+    assert found["t_wait"].unit == ""
+
+
 def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     """What the function gives in the answering process stands in place of stored values."""
     run(tmp_path, "asked.set(5)")
@@ -90,15 +112,17 @@ def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     assert "\nt_asked 7.0\n" in text
 
 
-def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["store.Store", "reader.Reader"])
+def test_a_store_that_cannot_be_read(tmp_path: Path, broken: str) -> None:
     """The rest of the scrape is served, and this process's part is not taken for the whole."""
     text = run(
         tmp_path,
-        """
+        f"""
         jobs.labels("a").inc()
-        def snapshot(self):
+        def snapshot(*args):
             raise OSError("no such luck")
-        shared.Store.snapshot = snapshot
+        from metrics.shared import reader, store
+        {broken}.snapshot = snapshot
         rendered = scrape.render()
         print(rendered.text, rendered.left_out)
         """,
@@ -106,7 +130,7 @@ def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
     assert "t_jobs" not in text
     assert "sentinel_build_info{" in text
     assert "\nsentinel_scrape_left_out 1.0\n" in text
-    assert "('the shared store: it cannot be read; see the log',)" in text
+    assert "('the shared store: see the log',)" in text
 
 
 def test_text_is_prepared_once(tmp_path: Path) -> None:

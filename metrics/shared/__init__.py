@@ -16,11 +16,12 @@ from metrics.shared.seam import (
     private_values,
     uninstall,
 )
-from metrics.shared.store import Store
+from metrics.shared.store import UNREADABLE, Store
 from metrics.shared.values import ATOMIC
 
 __all__ = [
     "ATOMIC",
+    "UNREADABLE",
     "Family",
     "Labels",
     "Layout",
