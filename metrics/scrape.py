@@ -76,17 +76,19 @@ def render(
     if created and snapshot is not None:
         snapshot = _with_created(snapshot, left_out)
     if snapshot is not None:
-        prepare = partial(_templates.get, snapshot.layout, fmt, hidden=gathered.hidden, **options)
+        prepare = partial(
+            _templates.get, "store", snapshot.layout, fmt, hidden=gathered.hidden, **options
+        )
         ready = _fitting(prepare, snapshot.values, frozenset())
         pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
         left_out += ready.left_out
         taken |= ready.claims
-    prepare = partial(_templates.get, _layout_of(others), fmt, taken=taken, **options)
+    prepare = partial(_templates.get, "collectors", _layout_of(others), fmt, taken=taken, **options)
     malformed = frozenset(others.malformed if fmt.is_openmetrics else ())
     ready = _fitting(prepare, others.values, malformed)
     pieces.append(ready.fill(others.values, others.exemplars, others.timestamps))
     left_out += ready.left_out
-    ready = _templates.get(_LEFT_OUT, fmt, **options)
+    ready = _templates.get("left out", _LEFT_OUT, fmt, **options)
     pieces.append(ready.fill([float(len(left_out))]))
     if fmt.is_openmetrics:
         pieces.append("# EOF\n")
@@ -149,29 +151,46 @@ def _with_values(families: Sequence[Family], values: Sequence[float]) -> list[Fa
 
 
 class _Templates:
-    """The templates that were used last; few, since clients seldom differ."""
+    """The templates that were used last: the text of each part of a scrape, by format.
 
-    LIMIT = 10
+    Of each there is the one of the newest layout. Filtered ones are kept apart, so that
+    clients who ask for ever other names do not drive out what every scraper needs.
+    """
+
+    WHOLE = 30
+    FILTERED = 15
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[object, Template] = {}
+        self._whole: dict[object, tuple[Layout, Template]] = {}
+        self._filtered: dict[object, tuple[Layout, Template]] = {}
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
-    def get(self, layout: Layout, fmt: Format, **options: Any) -> Template:
+    def get(
+        self,
+        part: str,
+        layout: Layout,
+        fmt: Format,
+        *,
+        names: frozenset[str] | None,
+        **options: Any,
+    ) -> Template:
         """Return the template of ``layout`` with these options of `template`."""
-        key = (layout, fmt, *sorted(options.items()))
+        kept, limit = self._whole, self.WHOLE
+        if names is not None:
+            kept, limit = self._filtered, self.FILTERED
+        key = (part, fmt, names, *sorted(options.items()))
         with self._lock:
-            found = self._kept.pop(key, None)
-            if found is None:
-                found = template(layout.families, fmt, **options)
-            self._kept[key] = found
-            if len(self._kept) > self.LIMIT:
-                del self._kept[next(iter(self._kept))]
-        return found
+            known = kept.pop(key, None)
+            if known is None or known[0] is not layout:
+                known = layout, template(layout.families, fmt, names=names, **options)
+            kept[key] = known
+            if len(kept) > limit:
+                del kept[next(iter(kept))]
+        return known[1]
 
 
 _templates = _Templates()

@@ -138,17 +138,32 @@ def test_text_is_prepared_once(tmp_path: Path) -> None:
     out = run(
         tmp_path,
         """
-        from metrics.scrape import _templates
+        from metrics.exposition import Escaping, Format, TEXT_0_0_4, TEXT_1_0_0
+        made = []
+        own = scrape.template
+        scrape.template = lambda *args, **options: made.append(1) or own(*args, **options)
+        formats = [TEXT_0_0_4, TEXT_1_0_0] + [
+            Format("application/openmetrics-text", "1.0.0", scheme) for scheme in Escaping
+        ]
         jobs.labels("a").inc()
-        scrape.render()
-        before = set(map(id, _templates._kept.values()))
+        for fmt in formats:
+            scrape.render(fmt)
+        first = len(made)
+        for number in range(20):  # others' filters, however many, drive nothing out
+            scrape.render(names=[f"t_{number}"])
+        filtered = len(made)
         jobs.labels("a").inc()
-        text = scrape.render().text
+        for fmt in formats:
+            text = scrape.render(fmt).text
         print('t_jobs_total{kind="a"} 2.0' in text)
-        print(before == set(map(id, _templates._kept.values())))
+        print(first == 3 * len(formats), len(made) == filtered)
+        jobs.labels("b").inc()
+        for fmt in formats:
+            scrape.render(fmt)
+        print(len(made) - filtered == len(formats), len(scrape._templates._whole) == first)
         """,
     )
-    assert out == "True\nTrue\n"
+    assert out == "True\nTrue True\nTrue True\n"
 
 
 def test_created_samples(tmp_path: Path) -> None:
