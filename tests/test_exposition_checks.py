@@ -167,6 +167,24 @@ def test_no_server_starts_with_a_wrong_setting(
     assert name in caplog.text
 
 
+def test_token_files_that_open_nothing(settings: Settings, tmp_path: Path) -> None:
+    """Each token file without a token is named; one with a token is well."""
+    (tmp_path / "good").write_text("token\n")
+    (tmp_path / "empty").touch()
+    paths = [str(tmp_path / name) for name in ("good", "empty", "missing")]
+    settings.SENTINEL_METRICS_ACCESS = {"BEARER_FILES": paths}
+    assert messages() == [
+        (
+            "sentinel_metrics.W003",
+            (
+                f"The token file {path} of SENTINEL_METRICS_ACCESS opens nothing: it cannot be"
+                " read, or has no token in it."
+            ),
+        )
+        for path in paths[1:]
+    ]
+
+
 def test_metrics_made_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics that were made before the store was installed are named."""
     monkeypatch.setattr(shared, "created_before_install", lambda: ["early_one", "early_two"])
