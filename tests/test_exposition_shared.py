@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.harness import ROOT, project_env
+from tests.test_exposition_prometheus import LABELS, VALUES
 
 PRELUDE = """
 import django, math, sys
@@ -81,6 +82,43 @@ def test_what_another_process_counted(tmp_path: Path) -> None:
     # A NaN has no place in a summary of OpenMetrics, whose parsers would refuse the scrape.
     assert found["t_wait_sum"].type == "unknown"
     assert "t_wait" not in found
+
+
+def test_awkward_labels_and_values(tmp_path: Path) -> None:
+    """Every label and value that one process gave the store, another shows in each format."""
+    awkward = {"labels": LABELS, "values": list(map(repr, VALUES))}
+    (tmp_path / "awkward.json").write_text(json.dumps(awkward))
+    both = f"""
+        import json, pathlib
+        awkward = json.loads(pathlib.Path({str(tmp_path / "awkward.json")!r}).read_text())
+        odd = Counter("t_odd", "Odd", ["i", "v"])
+        number = Gauge("t_number", "Number", ["i"], multiprocess_mode="mostrecent")
+    """
+    run(
+        tmp_path,
+        f"""{both}
+        for i, label in enumerate(awkward["labels"]): odd.labels(str(i), label).inc(i)
+        odd.labels("lone", "\\ud800").inc()
+        for i, value in enumerate(awkward["values"]): number.labels(str(i)).set(float(value))
+        """,
+    )
+    out = run(
+        tmp_path,
+        f"""{both}
+        from metrics.exposition import TEXT_0_0_4, TEXT_1_0_0
+        formats = TEXT_0_0_4, TEXT_1_0_0, OPENMETRICS_1_0_0
+        print(json.dumps([scrape.render(fmt, names=["t_odd", "t_number"]).text for fmt in formats]))
+        """,
+    )
+    for text, parse in zip(
+        json.loads(out), (parse_text, parse_text, parse_openmetrics), strict=True
+    ):
+        found = {family.name: family.samples for family in parse(text)}
+        labels = {s.labels["i"]: (s.labels.get("v", ""), s.value) for s in found["t_odd"]}
+        assert labels.pop("lone") == ("\N{REPLACEMENT CHARACTER}", 1.0)
+        assert labels == {str(i): (label, float(i)) for i, label in enumerate(LABELS)}
+        values = {s.labels["i"]: repr(s.value) for s in found["t_number"]}
+        assert values == {str(i): repr(value) for i, value in enumerate(VALUES)}
 
 
 def test_units(tmp_path: Path) -> None:
