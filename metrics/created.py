@@ -58,8 +58,12 @@ class _Dated:
     def apply(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot of the same layout with the times among its values."""
         values = [*snapshot.values, *self._times]
-        exemplars = {self._positions[place]: one for place, one in snapshot.exemplars.items()}
-        return Snapshot(self.layout, [values[i] for i in self._order], exemplars, snapshot.left_out)
+        return replace(
+            snapshot,
+            layout=self.layout,
+            values=[values[i] for i in self._order],
+            exemplars={self._positions[at]: one for at, one in snapshot.exemplars.items()},
+        )
 
 
 def _without_bound(key: SampleKey) -> Labels:
