@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import ipaddress
-import logging
 import os
 import secrets
 import threading
@@ -23,8 +21,7 @@ from django.contrib.auth.hashers import check_password, identify_hasher
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics.conf import conf
-
-logger = logging.getLogger(__name__)
+from metrics.tokens import TokenFile, digest, is_token
 
 SETTING = "SENTINEL_METRICS_ACCESS"
 KEYS = ("BEARER", "BEARER_FILES", "BASIC", "NETWORKS", "TRUSTED_PROXIES")
@@ -54,7 +51,7 @@ class Access:
     def __init__(self, setting: Mapping[str, Any]) -> None:
         if found := problems(setting):
             raise ImproperlyConfigured("; ".join(found))
-        self._tokens = frozenset(_digest(token) for token in setting.get("BEARER", ()))
+        self._tokens = frozenset(digest(token) for token in setting.get("BEARER", ()))
         self._files = [TokenFile(path) for path in setting.get("BEARER_FILES", ())]
         self._users: dict[str, str] = dict(setting.get("BASIC", {}))
         self._networks = [_network(text) for text in setting.get("NETWORKS", ())]
@@ -101,7 +98,7 @@ class Access:
         return address
 
     def _knows_token(self, token: str) -> bool:
-        asked = _digest(token)
+        asked = digest(token)
         known = [*self._tokens, *(one for file in self._files for one in file.digests())]
         # Each is compared, so that the time does not tell which one came close.
         return sum(hmac.compare_digest(asked, one) for one in known) > 0
@@ -138,31 +135,6 @@ def configured() -> Access | None:
         access = Access(setting)
         _latest = (setting, access)
     return access
-
-
-class TokenFile:
-    """Bearer tokens, one a line, read again whenever the file changes."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-        self._version: tuple[int, ...] | None = None
-        self._digests: frozenset[bytes] = frozenset()
-
-    def digests(self) -> frozenset[bytes]:
-        """Return the tokens' digests; none, and a line in the log, if it cannot be read."""
-        try:
-            info = os.stat(self._path)
-            version = (info.st_ino, info.st_mtime_ns, info.st_size)
-            if version != self._version:
-                with open(self._path, encoding="utf-8") as file:
-                    lines = [line.strip() for line in file]
-                self._digests = frozenset(_digest(line) for line in lines if line)
-                self._version = version
-        except (OSError, ValueError) as e:
-            if self._version != ():
-                logger.error("%s: the token file %s cannot be read: %s", SETTING, self._path, e)
-            self._version, self._digests = (), frozenset()
-        return self._digests
 
 
 class _PasswordMemory:
@@ -248,7 +220,7 @@ def _list_problems(key: str, items: object) -> Iterable[str]:
         elif not isinstance(item, str) or not item.strip():
             yield f"{path} must be a string that is not empty"
         elif key == "BEARER":
-            if item != item.strip() or not item.isascii() or not item.isprintable():
+            if item != item.strip() or not is_token(item):
                 yield f"{path} must be printable ASCII without spaces around it"
         elif not (key == "TRUSTED_PROXIES" and item == UNIX):
             try:
@@ -267,12 +239,13 @@ def _is_hash(encoded: object) -> bool:
     return True
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
 def _network(text: str) -> Network:
-    return ipaddress.ip_network(text.strip())
+    """Parse a network; IPv4 in IPv6's clothes becomes IPv4, as addresses do."""
+    network = ipaddress.ip_network(text.strip())
+    first = getattr(network.network_address, "ipv4_mapped", None)
+    if first is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((first, network.prefixlen - 96))
 
 
 def _address(text: str) -> Address | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from types import ModuleType
 
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 
 from metrics import kind, shared
-from metrics.conf import conf
+from metrics.conf import DEFAULT_MAX_SERIES, conf
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsConfig(AppConfig):
@@ -23,20 +27,39 @@ class MetricsConfig(AppConfig):
         install_store()
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks; log what they would say, should nobody run them."""
         from metrics import checks  # noqa: F401
+
+        try:
+            conf.require_usable()
+        except ImproperlyConfigured as e:
+            logger.error("%s", e)
 
 
 def install_store() -> None:
-    """Put the store of ``SENTINEL_RUN_DIR`` under all metrics, if it is set and not yet there."""
-    run_dir = conf.run_dir
+    """Put the store of ``SENTINEL_RUN_DIR`` under all metrics, if it is set and not yet there.
+
+    With a setting that cannot be used nothing is raised here, where it would keep the
+    system checks from naming it; what serves requests asks `conf.require_usable`.
+    """
+    try:
+        run_dir = conf.run_dir
+    except ImproperlyConfigured:
+        return
     if run_dir is None or shared.current() is not None:
         return
     shared.install(
         shared.Store(
             run_dir,
             kind=kind.process_kind,
-            max_series=lambda: conf.metrics_max_series,
+            max_series=_max_series,
             strict=conf.run_dir_is_auto,
         )
     )
+
+
+def _max_series() -> int:
+    try:
+        return conf.metrics_max_series
+    except ImproperlyConfigured:
+        return DEFAULT_MAX_SERIES

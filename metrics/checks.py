@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from metrics import access, shared
 from metrics.conf import conf
+from metrics.tokens import TokenFile
 
 _MIDDLEWARE = "metrics.middleware.MetricsMiddleware"
 
@@ -40,11 +41,24 @@ def check_enabled(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 
 @register(Tags.security)
 def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse a SENTINEL_METRICS_ACCESS of a wrong shape, naming each key that is wrong."""
+    """Refuse a SENTINEL_METRICS_ACCESS of a wrong shape, naming each key that is wrong.
+
+    Warn of a token file that opens nothing: it may come later, or be missing here only.
+    """
     setting = conf.metrics_access
     if setting is None:
         return []
-    return [Error(text, id="sentinel_metrics.E003") for text in access.problems(setting)]
+    if found := access.problems(setting):
+        return [Error(text, id="sentinel_metrics.E003") for text in found]
+    return [
+        CheckWarning(
+            f"The token file {path} of SENTINEL_METRICS_ACCESS opens nothing: it cannot be"
+            " read, or has no token in it.",
+            id="sentinel_metrics.W003",
+        )
+        for path in setting.get("BEARER_FILES", ())
+        if not TokenFile(path).digests()
+    ]
 
 
 @register

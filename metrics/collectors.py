@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -56,12 +57,18 @@ class CollectorGuard:
     """Run collectors side by side; leave out, and name in the log, those that fail.
 
     A collector that does not end within the limit stays behind in its thread, and is
-    not started again while it is still there, so that hung ones cannot pile up.
+    not started again while it is still there, so that hung ones cannot pile up. May be
+    used by several threads at once.
     """
 
     def __init__(self) -> None:
         self._running: dict[str, _Run] = {}
         self._logged: set[str] = set()
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def run_here(self, collectors: Sequence[tuple[str, Collect]]) -> Collected:
         """Return what ``collectors`` that cannot hang give, without a thread for each."""
@@ -83,15 +90,13 @@ class CollectorGuard:
         result = Collected(tuple(name for name, _ in collectors))
         started: list[tuple[str, _Run]] = []
         for name, collect in collectors:
-            before = self._running.get(name)
-            if before is not None and before.thread.is_alive():
-                self._fail(result, name, "it is still busy with an earlier scrape")
-                continue
-            run = self._running[name] = _Run(name, collect)
             try:
-                run.thread.start()
+                run = self._start(name, collect)
             except RuntimeError as e:  # no more threads
                 self._fail(result, name, str(e))
+                continue
+            if run is None:
+                self._fail(result, name, "it is still busy with an earlier scrape")
             else:
                 started.append((name, run))
         for name, run in started:
@@ -99,13 +104,32 @@ class CollectorGuard:
             if run.thread.is_alive():
                 self._fail(result, name, "it did not end within the scrape's time limit")
                 continue
-            self._running.pop(name, None)
+            self._forget(name, run)
             if run.error is not None:
                 self._fail(result, name, f"it raised {type(run.error).__name__}", run.error)
             else:
                 self._logged.discard(name)
                 result.metrics += run.metrics
         return result
+
+    def _start(self, name: str, collect: Collect) -> _Run | None:
+        """Set a collector to work, or return None while it is at work for somebody else.
+
+        Raises RuntimeError if there can be no more threads.
+        """
+        with self._lock:
+            before = self._running.get(name)
+            if before is not None and before.thread.is_alive():
+                return None
+            run = _Run(name, collect)
+            run.thread.start()
+            self._running[name] = run
+            return run
+
+    def _forget(self, name: str, run: _Run) -> None:
+        with self._lock:
+            if self._running.get(name) is run:
+                del self._running[name]
 
     def _fail(
         self, result: Collected, name: str, reason: str, error: BaseException | None = None

@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from metrics import rundir
 
+DEFAULT_MAX_SERIES = 10_000
+
 
 class Conf:
     """One property a setting; the default stands beside its name."""
@@ -65,7 +67,7 @@ class Conf:
 
         ``SENTINEL_METRICS_MAX_SERIES``, over all processes together.
         """
-        value: Any = getattr(settings, "SENTINEL_METRICS_MAX_SERIES", 10_000)
+        value: Any = getattr(settings, "SENTINEL_METRICS_MAX_SERIES", DEFAULT_MAX_SERIES)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ImproperlyConfigured(
                 f"SENTINEL_METRICS_MAX_SERIES must be a whole number above 0, not {value!r}"
@@ -79,6 +81,14 @@ class Conf:
         The value as it stands; `metrics.access` knows what it may be.
         """
         return getattr(settings, "SENTINEL_METRICS_ACCESS", None)
+
+    def require_usable(self) -> None:
+        """Raise ImproperlyConfigured if one of the settings cannot be used.
+
+        Not for ``SENTINEL_METRICS_ACCESS``: with a broken one everything is served but
+        the scrape.
+        """
+        _ = self.run_dir, self.metrics_enabled, self.metrics_max_series
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -29,12 +29,15 @@ from metrics import build_info, process_figures, shared
 from metrics.collectors import Collect, CollectorGuard
 from metrics.exposition import Converted, convert
 from metrics.registry import REGISTRY
-from metrics.shared.model import Layout, Snapshot
+from metrics.shared.model import Snapshot
+from metrics.units import Units
 
 logger = logging.getLogger(__name__)
 
 _guard = CollectorGuard()
+_units = Units()
 
+shared.exempt("sentinel_collector_failures_total")
 COLLECTOR_FAILURES = Counter(
     "sentinel_collector_failures_total",
     "Times that a collector was left out of a scrape because it failed or took too long",
@@ -80,7 +83,11 @@ def gather(deadline: float) -> Gathered:
         COLLECTOR_FAILURES.labels(name).inc(name in guarded.failed)
     store = shared.current()
     snapshot = None if store is None else _snapshot(store)
-    unread = snapshot is _UNREADABLE
+    unread = snapshot is shared.UNREADABLE
+    if snapshot is not None:
+        named = {one._name: one._unit for _, one, sort in collectors if sort is _Sort.VALUES}
+        units = {name: unit for name, unit in named.items() if unit}
+        snapshot = replace(snapshot, layout=_units.add(snapshot.layout, units))
     places = {} if snapshot is None else _places(snapshot)
     trusted: list[tuple[str, Collect]] = [("build_info", build_info.collect)]
     for name, one, sort in collectors:
@@ -107,16 +114,13 @@ def gather(deadline: float) -> Gathered:
     return Gathered(snapshot, hidden, others, (*left_out, *others.left_out))
 
 
-_UNREADABLE = Snapshot(Layout(()), (), {}, ("the shared store: it cannot be read; see the log",))
-
-
 def _snapshot(store: shared.Store) -> Snapshot:
     """Read the store; should even that fail, the rest of the scrape is still served."""
     try:
         return store.snapshot()
     except Exception:
         logger.exception("The shared metrics store cannot be read.")
-        return _UNREADABLE
+        return shared.UNREADABLE
 
 
 def _places(snapshot: Snapshot) -> Mapping[str, list[int]]:

@@ -8,6 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, HttpResponseBase
 
 from metrics import views
+from metrics.conf import conf
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -26,6 +27,7 @@ class MetricsMiddleware:
     path = "/metrics"
 
     def __init__(self, get_response: GetResponse) -> None:
+        conf.require_usable()  # a server with a wrong setting is not to start
         self.get_response = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:

@@ -73,6 +73,7 @@ class Metrics:
             "sentinel_request_duration_seconds",
             "Duration of tool requests in seconds",
             ["tool"],
+            unit="seconds",
             registry=self.registry,
         )
         self.errors = counter(

@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from metrics import shared
+from metrics.created import CreatedSamples
 from metrics.exposition import TEXT_0_0_4, Converted, Format, Template, template
 from metrics.flight import SharedFlight
 from metrics.gather import Gathered, gather
-from metrics.shared.model import Family, Layout, SampleKey
+from metrics.shared import creation
+from metrics.shared.model import Family, Layout, SampleKey, Snapshot
 
 logger = logging.getLogger(__name__)
 
 TIME_LIMIT = 10.0
 """Seconds that a scrape may take when its client does not say: Prometheus' own default."""
+
+_REST = 0.05
+"""What a scrape whose time is up may take beyond it: a client waits a ninth longer."""
 
 _flight: SharedFlight[Gathered] = SharedFlight()
 
@@ -54,9 +60,9 @@ def render(
 ) -> Rendered:
     """Return what a scrape answers, from all processes.
 
-    ``names`` keeps only families and samples of these names; ``created`` adds the
-    ``_created`` samples. Collectors that need longer than ``time_limit`` seconds are
-    left out. TimeoutError when even the turn to gather does not come by then.
+    ``names`` keeps only families and samples of these names; ``created`` adds
+    ``_created`` samples, which tell when each series was made. Collectors that need
+    longer than ``time_limit`` seconds are left out.
     """
     gathered = _gather(time_limit)
     options: dict[str, Any] = {
@@ -67,18 +73,22 @@ def render(
     left_out = list(gathered.left_out)
     taken = frozenset({"sentinel_scrape_left_out"})  # whose line comes last
     snapshot, others = gathered.snapshot, gathered.others
+    if created and snapshot is not None:
+        snapshot = _with_created(snapshot, left_out)
     if snapshot is not None:
-        prepare = partial(_templates.get, snapshot.layout, fmt, hidden=gathered.hidden, **options)
+        prepare = partial(
+            _templates.get, "store", snapshot.layout, fmt, hidden=gathered.hidden, **options
+        )
         ready = _fitting(prepare, snapshot.values, frozenset())
         pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
         left_out += ready.left_out
         taken |= ready.claims
-    prepare = partial(_templates.get, _layout_of(others), fmt, taken=taken, **options)
+    prepare = partial(_templates.get, "collectors", _layout_of(others), fmt, taken=taken, **options)
     malformed = frozenset(others.malformed if fmt.is_openmetrics else ())
     ready = _fitting(prepare, others.values, malformed)
     pieces.append(ready.fill(others.values, others.exemplars, others.timestamps))
     left_out += ready.left_out
-    ready = _templates.get(_LEFT_OUT, fmt, **options)
+    ready = _templates.get("left out", _LEFT_OUT, fmt, **options)
     pieces.append(ready.fill([float(len(left_out))]))
     if fmt.is_openmetrics:
         pieces.append("# EOF\n")
@@ -89,7 +99,7 @@ def render(
 def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
     """Return all families with their values, for pages and for formats of others.
 
-    Counters' names have no ``_total``, as in OpenMetrics. See `render` for what it raises.
+    Counters' names have no ``_total``, as in OpenMetrics.
     """
     gathered = _gather(time_limit)
     result: list[FamilyFigures] = []
@@ -101,9 +111,25 @@ def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
     return result
 
 
+def _with_created(snapshot: Snapshot, left_out: list[str]) -> Snapshot:
+    store = shared.current()
+    if store is None:
+        return snapshot
+    try:
+        return _created_samples.add(snapshot, creation.read(store.directory))
+    except FileNotFoundError:  # nothing has been stored yet
+        return snapshot
+    except Exception as e:
+        logger.exception("The times at which series were made cannot be read.")
+        left_out.append(f"the times at which series were made: {e}")
+        return snapshot
+
+
 def _gather(time_limit: float) -> Gathered:
     deadline = time.monotonic() + time_limit
-    return _flight.run(lambda: gather(deadline), deadline)
+    # Who has waited in vain for his turn gives collectors that do not hang a little time.
+    rest = time_limit * _REST
+    return _flight.run(lambda: gather(max(deadline, time.monotonic() + rest)), deadline)
 
 
 def _fitting(
@@ -125,32 +151,50 @@ def _with_values(families: Sequence[Family], values: Sequence[float]) -> list[Fa
 
 
 class _Templates:
-    """The templates that were used last; few, since clients seldom differ."""
+    """The templates that were used last: the text of each part of a scrape, by format.
 
-    LIMIT = 10
+    Of each there is the one of the newest layout. Filtered ones are kept apart, so that
+    clients who ask for ever other names do not drive out what every scraper needs.
+    """
+
+    WHOLE = 30
+    FILTERED = 15
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[object, Template] = {}
+        self._whole: dict[object, tuple[Layout, Template]] = {}
+        self._filtered: dict[object, tuple[Layout, Template]] = {}
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
-    def get(self, layout: Layout, fmt: Format, **options: Any) -> Template:
+    def get(
+        self,
+        part: str,
+        layout: Layout,
+        fmt: Format,
+        *,
+        names: frozenset[str] | None,
+        **options: Any,
+    ) -> Template:
         """Return the template of ``layout`` with these options of `template`."""
-        key = (layout, fmt, *sorted(options.items()))
+        kept, limit = self._whole, self.WHOLE
+        if names is not None:
+            kept, limit = self._filtered, self.FILTERED
+        key = (part, fmt, names, *sorted(options.items()))
         with self._lock:
-            found = self._kept.pop(key, None)
-            if found is None:
-                found = template(layout.families, fmt, **options)
-            self._kept[key] = found
-            if len(self._kept) > self.LIMIT:
-                del self._kept[next(iter(self._kept))]
-        return found
+            known = kept.pop(key, None)
+            if known is None or known[0] is not layout:
+                known = layout, template(layout.families, fmt, names=names, **options)
+            kept[key] = known
+            if len(kept) > limit:
+                del kept[next(iter(kept))]
+        return known[1]
 
 
 _templates = _Templates()
+_created_samples = CreatedSamples()
 _logged: set[str] = set()
 _other_layout = Layout(())
 

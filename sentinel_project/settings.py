@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -13,6 +14,11 @@ VAR_DIR = Path(os.environ.get("SENTINEL_VAR_DIR", BASE_DIR / "var"))
 """What the sample project writes: the SQLite file, collected static files, its key."""
 
 
+def _text(name: str, default: str) -> str:
+    """Return a variable's text; one that is empty counts as not set."""
+    return os.environ.get(name, "").strip() or default
+
+
 def _flag(name: str, default: bool) -> bool:
     value = os.environ.get(name, "").strip().lower()
     if value in ("", "1", "true", "yes", "on"):
@@ -20,6 +26,31 @@ def _flag(name: str, default: bool) -> bool:
     if value in ("0", "false", "no", "off"):
         return False
     raise ValueError(f"{name} must be 1 or 0 (or true/false, yes/no, on/off), not {value!r}")
+
+
+def _number(name: str, default: float, kind: type[int | float] = float) -> Any:
+    """Return a number, or a text that is none as it is: a system check says what is wrong."""
+    text = _text(name, str(default))
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _json(name: str) -> Any:
+    """Return what a variable says in JSON; None if it is not set."""
+    try:
+        return json.loads(_text(name, "null"))
+    except ValueError as e:
+        raise ValueError(f"{name} must be JSON: {e}") from e
+
+
+def _log_level(name: str) -> str:
+    level = _text(name, "INFO").upper()
+    known = logging.getLevelNamesMapping()
+    if level not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {level!r}")
+    return level
 
 
 def _secret_key() -> str:
@@ -110,44 +141,31 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("SENTINEL_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": _log_level("SENTINEL_LOG_LEVEL")},
 }
 
 # --- Sentinel -----------------------------------------------------------------------
 
 SENTINEL_RUN_DIR = os.environ.get("SENTINEL_RUN_DIR", "auto") or None
 SENTINEL_METRICS_ENABLED = _flag("SENTINEL_METRICS_ENABLED", True)
-SENTINEL_METRICS_MAX_SERIES = int(os.environ.get("SENTINEL_METRICS_MAX_SERIES", "10000"))
-SENTINEL_METRICS_ACCESS = json.loads(os.environ.get("SENTINEL_METRICS_ACCESS") or "null")
+SENTINEL_METRICS_MAX_SERIES = _number("SENTINEL_METRICS_MAX_SERIES", 10_000, int)
+SENTINEL_METRICS_ACCESS = _json("SENTINEL_METRICS_ACCESS")
 SENTINEL_DEMO = _flag("SENTINEL_DEMO", False)
 
 # --- Sentinel: health ---------------------------------------------------------------
 
-
-def _backends() -> dict[str, Any]:
-    """Return SENTINEL_BACKENDS as JSON, or the default database alone."""
-    text = os.environ.get("SENTINEL_BACKENDS", "").strip()
-    if not text:
-        return {"default": {"PROBE": "health.probes.DatabaseProbe", "SCOPE": "shared"}}
-    try:
-        value = json.loads(text)
-    except ValueError as e:
-        raise ValueError(f"SENTINEL_BACKENDS must be a JSON object: {e}") from e
-    if not isinstance(value, dict):
-        raise ValueError(f"SENTINEL_BACKENDS must be a JSON object, not {text[:40]!r}")
-    return value
-
-
-SENTINEL_BACKENDS = _backends()
-SENTINEL_READINESS = os.environ.get("SENTINEL_READINESS") or "any"
-SENTINEL_SHARED_FAILURE = os.environ.get("SENTINEL_SHARED_FAILURE") or "not_ready"
-SENTINEL_HEALTH_STORE = os.environ.get("SENTINEL_HEALTH_STORE") or "file"
-SENTINEL_HEALTH_DETAILS = json.loads(os.environ.get("SENTINEL_HEALTH_DETAILS") or "null")
-SENTINEL_TRANSITION_DAYS = float(os.environ.get("SENTINEL_TRANSITION_DAYS") or 30)
-SENTINEL_WEBHOOK = json.loads(os.environ.get("SENTINEL_WEBHOOK") or "null")
-SENTINEL_DRAIN_SECONDS = float(os.environ.get("SENTINEL_DRAIN_SECONDS") or 5)
+SENTINEL_BACKENDS = _json("SENTINEL_BACKENDS")
+if SENTINEL_BACKENDS is None:
+    SENTINEL_BACKENDS = {"default": {"PROBE": "health.probes.DatabaseProbe", "SCOPE": "shared"}}
+SENTINEL_READINESS = _text("SENTINEL_READINESS", "any")
+SENTINEL_SHARED_FAILURE = _text("SENTINEL_SHARED_FAILURE", "not_ready")
+SENTINEL_HEALTH_STORE = _text("SENTINEL_HEALTH_STORE", "file")
+SENTINEL_HEALTH_DETAILS = _json("SENTINEL_HEALTH_DETAILS")
+SENTINEL_TRANSITION_DAYS = _number("SENTINEL_TRANSITION_DAYS", 30)
+SENTINEL_WEBHOOK = _json("SENTINEL_WEBHOOK")
+SENTINEL_DRAIN_SECONDS = _number("SENTINEL_DRAIN_SECONDS", 5)
 
 # --- Sentinel: processes ------------------------------------------------------------
 
-SENTINEL_STUCK_SECONDS = float(os.environ.get("SENTINEL_STUCK_SECONDS") or 300) or None
-SENTINEL_HEALTH_URLCONF = "sentinel_project.health_urls"
+SENTINEL_STUCK_SECONDS = _number("SENTINEL_STUCK_SECONDS", 300) or None  # 0: never
+SENTINEL_HEALTH_URLCONF = _text("SENTINEL_HEALTH_URLCONF", "sentinel_project.health_urls")

@@ -17,6 +17,7 @@ from pytest_django import Settings
 from metrics.access import Access, Verdict, problems
 
 HASH = make_password("geheim", salt="salt", hasher="pbkdf2_sha256")
+S = "SENTINEL_METRICS_ACCESS"
 GRANTED, UNAUTHORIZED, FORBIDDEN = Verdict.GRANTED, Verdict.UNAUTHORIZED, Verdict.FORBIDDEN
 
 
@@ -156,6 +157,81 @@ def test_token_file_that_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"secret",
+        b"secret\n",
+        b"\xef\xbb\xbfsecret\n",
+        b"\xef\xbb\xbfsecret\r\nother\r\n",
+        b"\xef\xbb\xbf\r\n \t secret \t \r\n\r\n",
+        b"other\rsecret\r",
+        b"\xc2\xa0secret\xe2\x80\xa8\n",
+    ],
+)
+def test_token_file_as_editors_write_it(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A byte order mark, ends of lines of any system and space around a token do not count."""
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    access = Access({"BEARER_FILES": [str(path)]})
+    assert access.judge("", "", "Bearer secret") is GRANTED
+    for wrong in (
+        "Bearer",
+        "Bearer ",
+        "Bearer \r",
+        "Bearer \ufeff",
+        "Bearer \xef\xbb\xbfsecret",
+        "",
+    ):
+        assert access.judge("", "", wrong) is UNAUTHORIZED
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", ["The token file PATH has no token in it and opens nothing"]),
+        (b"\xef\xbb\xbf\r\n  \n", ["The token file PATH has no token in it and opens nothing"]),
+        (
+            b"\xff\xfes\0e\0c\0r\0e\0t\0",
+            ["The token file PATH cannot be read and opens nothing: it is not UTF-8"],
+        ),
+        (
+            "geh\N{LATIN SMALL LETTER E WITH DIAERESIS}im\nse\0cret\n".encode(),
+            [
+                "Line 1 of the token file PATH is no token (printable ASCII) and opens nothing",
+                "Line 2 of the token file PATH is no token (printable ASCII) and opens nothing",
+                "The token file PATH has no token in it and opens nothing",
+            ],
+        ),
+    ],
+    ids=["empty", "blank", "UTF-16", "odd"],
+)
+def test_token_file_without_a_token(
+    tmp_path: Path, content: bytes, said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such a file opens nothing to nobody, and the log says why, once, and no secret."""
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    access = Access({"BEARER_FILES": [str(path)]})
+    for header in ("", "Bearer", "Bearer ", "Bearer \0", "Bearer secret", "Bearer \ufeff") * 2:
+        assert access.judge("", "", header) is UNAUTHORIZED
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [text.replace("PATH", str(path)) for text in said]
+
+
+def test_token_file_that_is_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A directory or a pipe opens nothing, and nobody waits for what a pipe may give."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        access = Access({"BEARER_FILES": [str(path)]})
+        assert access.judge("", "", "Bearer x") is UNAUTHORIZED
+    assert caplog.text.count("it is no regular file") == 2
+
+
+@pytest.mark.parametrize(
     ("peer", "forwarded_for", "verdict"),
     [
         ("10.1.2.3", "", GRANTED),
@@ -187,6 +263,25 @@ def test_networks(peer: str, forwarded_for: str, verdict: Verdict) -> None:
     assert access.judge(peer, forwarded_for, "") is verdict
 
 
+@pytest.mark.parametrize(
+    ("network", "peer", "verdict"),
+    [
+        ("::ffff:10.0.0.0/104", "10.1.2.3", GRANTED),
+        ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", GRANTED),
+        ("::ffff:10.0.0.0/104", "11.0.0.1", FORBIDDEN),
+        ("::ffff:10.1.2.3", "10.1.2.3", GRANTED),
+        ("10.1.2.3", "::ffff:a01:203", GRANTED),
+        ("::/0", "10.1.2.3", FORBIDDEN),
+        ("0.0.0.0/0", "fd00::1", FORBIDDEN),
+        ("fe80::/10", "fe80::1%eth0", GRANTED),
+        ("::1", "0:0:0:0:0:0:0:1", GRANTED),
+    ],
+)
+def test_ways_to_write_an_address(network: str, peer: str, verdict: Verdict) -> None:
+    """IPv4 is IPv4, however it is dressed, in the setting and on the wire."""
+    assert judge({"NETWORKS": [network]}, peer=peer) is verdict
+
+
 def test_proxy_at_a_unix_socket() -> None:
     """A peer without an address is trusted to forward only if the setting says so."""
     setting = {"NETWORKS": ["10.0.0.0/8"]}
@@ -201,9 +296,6 @@ def test_network_and_token_are_both_needed() -> None:
     assert judge(setting, "Bearer t") is GRANTED
     assert judge(setting, "") is UNAUTHORIZED
     assert judge(setting, "Bearer t", peer="11.0.0.1") is FORBIDDEN
-
-
-S = "SENTINEL_METRICS_ACCESS"
 
 
 @pytest.mark.parametrize(

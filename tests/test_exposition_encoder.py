@@ -263,6 +263,39 @@ def test_an_exemplar_that_is_too_long_is_left_out() -> None:
     assert " # {" not in write(too_long, fmt=OPENMETRICS_1_0_0)
 
 
+def test_labels_of_an_exemplar_that_escaping_gives_one_name() -> None:
+    """Each label of an exemplar has a name of its own, as those of a sample have."""
+    exemplar = Exemplar({"a.b": "v", "a_b": "w", "c": "x"}, 1)
+    counter = CounterMetricFamily("jobs", "", 3, exemplar=exemplar)
+    assert write(counter, fmt=OPENMETRICS_1_0_0).endswith(
+        'jobs_total 3.0 # {a_b="v",exported_a_b="w",c="x"} 1.0\n'
+    )
+    utf8 = Format("application/openmetrics-text", "1.0.0", Escaping.ALLOW_UTF8)
+    assert write(counter, fmt=utf8).endswith('jobs_total 3.0 # {"a.b"="v",a_b="w",c="x"} 1.0\n')
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "fits"),
+    [
+        (Escaping.UNDERSCORES, "a.b", 125),
+        (Escaping.ALLOW_UTF8, "a.b", 125),
+        (Escaping.ALLOW_UTF8, 'a"b\\', 124),
+        (Escaping.DOTS, "a.b", 121),
+        (Escaping.VALUES, "a.b", 119),
+        (Escaping.UNDERSCORES, "__a", 116),
+    ],
+)
+def test_the_names_of_an_exemplar_count_as_they_are_read(
+    scheme: Escaping, name: str, fits: int
+) -> None:
+    """The limit of 128 characters holds for the escaped name, which is what a parser sees."""
+    fmt = Format("application/openmetrics-text", "1.0.0", scheme)
+    for length in (fits, fits + 1):
+        exemplar = Exemplar({name: '"' * length}, 1)
+        text = write(CounterMetricFamily("jobs", "", 3, exemplar=exemplar), fmt=fmt)
+        assert (" # {" in text) is (length == fits)
+
+
 def test_timestamps() -> None:
     """Timestamps are milliseconds in Prometheus' formats and seconds in OpenMetrics."""
     metric = Metric("a", "", "gauge")
@@ -341,6 +374,20 @@ def test_filter_by_name(names: list[str], samples: list[str], fmt: Format) -> No
     assert [line.partition("{")[0].split()[0] for line in lines if line[0] != "#"] == samples
     assert sum(line.startswith("# TYPE") for line in lines) == (len(names) if samples else 0)
     assert sum(line.startswith("# HELP") for line in lines) == (len(names) if samples else 0)
+
+
+def test_filter_by_family_keeps_what_a_format_writes_apart() -> None:
+    """Samples that a format makes families of their own are kept by their family's name."""
+    text = write(GAUGE_HISTOGRAM, COUNTER, names=["queue"])
+    assert [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")] == [
+        "queue",
+        "queue_gcount",
+        "queue_gsum",
+    ]
+    assert "jobs_created" in write(COUNTER, names=["jobs"], created=True)
+    assert "jobs_total" not in write(COUNTER, names=["jobs_created"], created=True)
+    untyped = write(SUMMARY, fmt=OPENMETRICS_1_0_0, names=["wait"], untyped={0})
+    assert untyped.count("# TYPE") == 2
 
 
 def test_filter_by_the_name_a_client_sees() -> None:

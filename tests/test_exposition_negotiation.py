@@ -16,6 +16,37 @@ PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
+PROMETHEUS_2_53 = (
+    "application/openmetrics-text;version=1.0.0;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_3_0 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+PROMETHEUS_3_15 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,"
+    "application/openmetrics-text;version=0.0.1;q=0.6,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
+)
+PROMETHEUS_3_UNDERSCORES = (
+    "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=underscores;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_3_NATIVE_HISTOGRAMS = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+    "q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_3_DOTS = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+    "q=0.6,application/openmetrics-text;version=1.0.0;escaping=dots;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=1.0.0;escaping=dots;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
 PROMETHEUS_3_4 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,"
@@ -38,12 +69,18 @@ CHROME = (
 ACCEPT = [
     # What scrapers, tools and browsers send.
     (None, TEXT),
-    (PROMETHEUS_2_42, OPEN + "underscores"),
+    (PROMETHEUS_2_42, OPEN + "underscores"),  # Datadog's agent from 7.46 on, too
+    (PROMETHEUS_2_53, OPEN + "underscores"),
+    (PROMETHEUS_3_0, OPEN + "allow-utf-8"),
     (PROMETHEUS_3_4, OPEN + "allow-utf-8"),
+    (PROMETHEUS_3_15, OPEN + "allow-utf-8"),
+    (PROMETHEUS_3_UNDERSCORES, OPEN + "underscores"),
+    (PROMETHEUS_3_NATIVE_HISTOGRAMS, OPEN + "allow-utf-8"),
+    (PROMETHEUS_3_DOTS, OPEN + "dots"),
     (PROMETHEUS_3_PROTOBUF, OPEN + "underscores"),
     (PROMETHEUS_3_TEXT_ONLY, TEXT_1 + "allow-utf-8"),
     ("text/plain;version=0.0.4;q=1,*/*;q=0.1", TEXT),  # vmagent
-    ("text/plain", TEXT),  # Datadog
+    ("text/plain", TEXT),  # older Datadog agents
     ("*/*", TEXT),  # curl
     ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", TEXT),  # Java's URLConnection
     (CHROME, TEXT),
@@ -124,6 +161,21 @@ ACCEPT = [
     ("text/*", TEXT),
     ("application/*", OPEN + "underscores"),
     ("application/*;q=0.5,text/*;q=0.4", OPEN + "underscores"),
+    # The parameters of a wildcard name no format.
+    ("*/*;escaping=allow-utf-8", TEXT),
+    ("*/*;escaping=underscores", TEXT),
+    ("*/*;version=1.0.0", TEXT),
+    ("*/*;version=1.0.0;escaping=dots;q=0.5", TEXT),
+    ("*;escaping=values", TEXT),
+    ("text/*;escaping=allow-utf-8", TEXT),
+    ("text/*;version=1.0.0", TEXT),
+    ("text/*;q=0.5", TEXT),
+    ("text/*;q=0.5;version=1.0.0, */*;q=0.1", TEXT),
+    ("text/*;version=9;q=0, text/plain;q=0.1", TEXT),
+    ("text/*;q=0.3, */*;q=0.5", OPEN + "underscores"),
+    ("text/*;q=0, */*;escaping=dots", OPEN + "underscores"),
+    ("application/*;escaping=dots", OPEN + "underscores"),
+    ("application/*;q=0.9, text/plain", TEXT),
     # Case, spaces, quotes.
     ("APPLICATION/OpenMetrics-Text;VERSION=1.0.0", OPEN + "underscores"),
     (" application/openmetrics-text ; version = 1.0.0 ; q = 0.9 ", OPEN + "underscores"),

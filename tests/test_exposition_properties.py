@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -40,13 +41,13 @@ TYPES = (
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def write(metrics: Iterable[Metric], fmt: Format) -> tuple[str, tuple[str, ...]]:
+def write(metrics: Iterable[Metric], fmt: Format, **options: Any) -> tuple[str, tuple[str, ...]]:
     """Encode as a scrape does: once more without types where values do not fit them."""
     found = convert(metrics)
     malformed = found.malformed if fmt.is_openmetrics else set()
-    made = template(found.families, fmt, untyped=malformed)
+    made = template(found.families, fmt, untyped=malformed, **options)
     if unfit := made.unfit(found.values):
-        made = template(found.families, fmt, untyped=malformed | unfit)
+        made = template(found.families, fmt, untyped=malformed | unfit, **options)
     text = made.fill(found.values, found.exemplars, found.timestamps)
     return text + ("# EOF\n" if fmt.is_openmetrics else ""), (*found.left_out, *made.left_out)
 
@@ -194,8 +195,37 @@ def odd_metrics(draw: st.DrawFn) -> Metric:
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: f"{fmt.media_type}-{fmt.escaping}")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(odd=st.lists(odd_metrics(), max_size=4))
-def test_careless_collectors(fmt: Format, odd: list[Metric]) -> None:
+@given(
+    odd=st.lists(odd_metrics(), max_size=4),
+    created=st.booleans(),
+    names=st.none() | st.lists(anything, max_size=3),
+)
+def test_careless_collectors(
+    fmt: Format, odd: list[Metric], created: bool, names: list[str] | None
+) -> None:
     """Whatever collectors yield, the text is one that the strict parsers accept."""
-    text, _ = write(odd, fmt)
-    read(text, fmt)
+    for filtered in {None, *([] if names is None else [tuple(names)])}:
+        text, _ = write(odd, fmt, created=created, names=filtered)
+        read(text, fmt)
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: f"{fmt.media_type}-{fmt.escaping}")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(given_metrics=scrapes(), data=st.data())
+def test_filter(fmt: Format, given_metrics: list[Metric], data: st.DataObject) -> None:
+    """A filtered text is one that parsers accept: the series of these names, and no others."""
+    known = [metric.name for metric in given_metrics]
+    known += [sample.name for metric in given_metrics for sample in metric.samples]
+    names = data.draw(st.lists(st.sampled_from([*known, "none"]), min_size=1, max_size=3))
+    text, left_out = write(given_metrics, fmt, names=names)
+    assert left_out == ()
+    _, series = read(text, fmt)
+    if fmt.escaping is Escaping.DOTS:
+        return
+    expected: Series = {
+        (sample.name, frozenset(sample.labels.items())): float(sample.value)
+        for metric in given_metrics
+        for sample in metric.samples
+        if metric.name in names or sample.name in names
+    }
+    assert same(expected, series)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
+import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.harness import ROOT, project_env
+from tests.test_exposition_prometheus import LABELS, VALUES
 
 PRELUDE = """
 import django, math, sys
@@ -79,6 +84,64 @@ def test_what_another_process_counted(tmp_path: Path) -> None:
     assert "t_wait" not in found
 
 
+def test_awkward_labels_and_values(tmp_path: Path) -> None:
+    """Every label and value that one process gave the store, another shows in each format."""
+    awkward = {"labels": LABELS, "values": list(map(repr, VALUES))}
+    (tmp_path / "awkward.json").write_text(json.dumps(awkward))
+    both = f"""
+        import json, pathlib
+        awkward = json.loads(pathlib.Path({str(tmp_path / "awkward.json")!r}).read_text())
+        odd = Counter("t_odd", "Odd", ["i", "v"])
+        number = Gauge("t_number", "Number", ["i"], multiprocess_mode="mostrecent")
+    """
+    run(
+        tmp_path,
+        f"""{both}
+        for i, label in enumerate(awkward["labels"]): odd.labels(str(i), label).inc(i)
+        odd.labels("lone", "\\ud800").inc()
+        for i, value in enumerate(awkward["values"]): number.labels(str(i)).set(float(value))
+        """,
+    )
+    out = run(
+        tmp_path,
+        f"""{both}
+        from metrics.exposition import TEXT_0_0_4, TEXT_1_0_0
+        formats = TEXT_0_0_4, TEXT_1_0_0, OPENMETRICS_1_0_0
+        print(json.dumps([scrape.render(fmt, names=["t_odd", "t_number"]).text for fmt in formats]))
+        """,
+    )
+    for text, parse in zip(
+        json.loads(out), (parse_text, parse_text, parse_openmetrics), strict=True
+    ):
+        found = {family.name: family.samples for family in parse(text)}
+        labels = {s.labels["i"]: (s.labels.get("v", ""), s.value) for s in found["t_odd"]}
+        assert labels.pop("lone") == ("\N{REPLACEMENT CHARACTER}", 1.0)
+        assert labels == {str(i): (label, float(i)) for i, label in enumerate(LABELS)}
+        values = {s.labels["i"]: repr(s.value) for s in found["t_number"]}
+        assert values == {str(i): repr(value) for i, value in enumerate(VALUES)}
+
+
+def test_units(tmp_path: Path) -> None:
+    """OpenMetrics shows the units of families in the store; the layout stays the same object."""
+    out = run(
+        tmp_path,
+        """
+        from metrics import gather
+        from metrics.registry import METRICS
+        METRICS.record_request("echo", "success", 0.1)
+        sent = Counter("t_sent", "Sent", unit="bytes")
+        sent.inc(3)
+        one, two = (gather.gather(30.0).snapshot.layout for _ in range(2))
+        assert one is two
+        print(scrape.render(OPENMETRICS_1_0_0).text, end="")
+        """,
+    )
+    found = families(out)
+    assert (found["t_sent_bytes"].unit, found["t_sent_bytes"].samples[0].value) == ("bytes", 3.0)
+    assert found["sentinel_request_duration_seconds"].unit == "seconds"
+    assert found["t_wait"].unit == ""
+
+
 def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     """What the function gives in the answering process stands in place of stored values."""
     run(tmp_path, "asked.set(5)")
@@ -87,15 +150,17 @@ def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     assert "\nt_asked 7.0\n" in text
 
 
-def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["store.Store", "reader.Reader"])
+def test_a_store_that_cannot_be_read(tmp_path: Path, broken: str) -> None:
     """The rest of the scrape is served, and this process's part is not taken for the whole."""
     text = run(
         tmp_path,
-        """
+        f"""
         jobs.labels("a").inc()
-        def snapshot(self):
+        def snapshot(*args):
             raise OSError("no such luck")
-        shared.Store.snapshot = snapshot
+        from metrics.shared import reader, store
+        {broken}.snapshot = snapshot
         rendered = scrape.render()
         print(rendered.text, rendered.left_out)
         """,
@@ -103,7 +168,7 @@ def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
     assert "t_jobs" not in text
     assert "sentinel_build_info{" in text
     assert "\nsentinel_scrape_left_out 1.0\n" in text
-    assert "('the shared store: it cannot be read; see the log',)" in text
+    assert "('the shared store: see the log',)" in text
 
 
 def test_text_is_prepared_once(tmp_path: Path) -> None:
@@ -111,14 +176,129 @@ def test_text_is_prepared_once(tmp_path: Path) -> None:
     out = run(
         tmp_path,
         """
-        from metrics.scrape import _templates
+        from metrics.exposition import Escaping, Format, TEXT_0_0_4, TEXT_1_0_0
+        made = []
+        own = scrape.template
+        scrape.template = lambda *args, **options: made.append(1) or own(*args, **options)
+        formats = [TEXT_0_0_4, TEXT_1_0_0] + [
+            Format("application/openmetrics-text", "1.0.0", scheme) for scheme in Escaping
+        ]
         jobs.labels("a").inc()
-        scrape.render()
-        before = set(map(id, _templates._kept.values()))
+        for fmt in formats:
+            scrape.render(fmt)
+        first = len(made)
+        for number in range(20):  # others' filters, however many, drive nothing out
+            scrape.render(names=[f"t_{number}"])
+        filtered = len(made)
         jobs.labels("a").inc()
-        text = scrape.render().text
+        for fmt in formats:
+            text = scrape.render(fmt).text
         print('t_jobs_total{kind="a"} 2.0' in text)
-        print(before == set(map(id, _templates._kept.values())))
+        print(first == 3 * len(formats), len(made) == filtered)
+        jobs.labels("b").inc()
+        for fmt in formats:
+            scrape.render(fmt)
+        print(len(made) - filtered == len(formats), len(scrape._templates._whole) == first)
         """,
     )
-    assert out == "True\nTrue\n"
+    assert out == "True\nTrue True\nTrue True\n"
+
+
+def test_created_samples(tmp_path: Path) -> None:
+    """``created`` tells when the first process made each series, in each format's own way."""
+    begun = time.time()
+    run(
+        tmp_path,
+        """
+        jobs.labels("a").inc(2, {"trace_id": "abc"})
+        size.observe(1.5, {"trace_id": "def"})
+        wait.observe(3)
+        asked.set(1)
+        """,
+    )
+    ended = time.time()
+    out = run(
+        tmp_path,
+        """
+        import json
+        from metrics.exposition import TEXT_0_0_4
+        jobs.labels("a").inc()
+        jobs.labels('b "c"').inc()
+        print(json.dumps([
+            scrape.render(fmt, created=True, names=names).text
+            for fmt in (OPENMETRICS_1_0_0, TEXT_0_0_4)
+            for names in (None, ["t_jobs"], ["t_jobs_created", "t_size_created"])
+        ]))
+        """,
+    )
+    openmetrics, of_family, of_samples, text, text_of_family, text_of_samples = json.loads(out)
+    found = families(openmetrics)
+    made = {s.labels["kind"]: s.value for s in found["t_jobs"].samples if s.name[-8:] == "_created"}
+    assert begun - 0.001 <= made["a"] <= ended <= made['b "c"'] <= time.time() + 0.001
+    totals = {s.labels["kind"]: s for s in found["t_jobs"].samples if s.name == "t_jobs_total"}
+    assert (totals["a"].value, totals["a"].exemplar.labels) == (3.0, {"trace_id": "abc"})
+    assert (totals['b "c"'].value, totals['b "c"'].exemplar) == (1.0, None)
+    assert [(s.name, s.labels.get("le")) for s in found["t_size"].samples] == [
+        ("t_size_bucket", "1.0"),
+        ("t_size_bucket", "2.0"),
+        ("t_size_bucket", "+Inf"),
+        ("t_size_count", None),
+        ("t_size_sum", None),
+        ("t_size_created", None),
+    ]
+    assert found["t_size"].samples[1].exemplar.labels == {"trace_id": "def"}
+    assert [s.name for s in found["t_wait"].samples] == [
+        "t_wait_count",
+        "t_wait_sum",
+        "t_wait_created",
+    ]
+    assert [s.name for s in found["t_asked"].samples] == ["t_asked"]
+    assert families(of_family)["t_jobs"].samples == found["t_jobs"].samples
+    assert {s.name for f in parse_openmetrics(of_samples) for s in f.samples} == {
+        "t_jobs_created",
+        "t_size_created",
+    }
+    plain = {family.name: family for family in parse_text(text)}
+    assert plain["t_jobs_created"].type == plain["t_wait_created"].type == "gauge"
+    assert {s.labels["kind"]: s.value for s in plain["t_jobs_created"].samples} == made
+    assert [f.name for f in parse_text(text_of_family)] == ["t_jobs", "t_jobs_created"]
+    assert [f.name for f in parse_text(text_of_samples)] == ["t_jobs_created", "t_size_created"]
+
+
+def test_created_after_a_removal(tmp_path: Path) -> None:
+    """A series that was removed and came back was made when it came back."""
+    out = run(
+        tmp_path,
+        """
+        def made():
+            text = scrape.render(created=True, names=["t_jobs_created"]).text
+            return {line.split('"')[1]: float(line.split()[1])
+                    for line in text.splitlines() if line[0] != "#"}
+        import time
+        jobs.labels("a").inc(); jobs.labels("b").inc()
+        before = made()
+        jobs.remove("a")
+        print(sorted(made()) == ["b"])
+        moment = time.time()
+        jobs.labels("a").inc()
+        after = made()
+        print(after["b"] == before["b"], before["a"] < moment < after["a"] + 0.001)
+        """,
+    )
+    assert out == "True\nTrue True\n"
+
+
+def test_created_times_that_cannot_be_read(tmp_path: Path) -> None:
+    """Without them the scrape is served, and says that something is missing."""
+    out = run(
+        tmp_path,
+        """
+        from metrics.shared import creation
+        jobs.labels("a").inc()
+        def read(directory): raise PermissionError("not yours")
+        creation.read = read
+        rendered = scrape.render(created=True)
+        print('t_jobs_total{kind="a"} 1.0' in rendered.text, rendered.left_out)
+        """,
+    )
+    assert out == "True ('the times at which series were made: not yours',)\n"

@@ -470,7 +470,7 @@ def test_label_set_too_long_for_the_index(store_dir: Path) -> None:
             'c_total{l="overflow"}': 3.0,
             'c_total{l="short"}': 1.0,
             'c_total{l="other"}': 1.0,
-            'sentinel_series_dropped_total{family="c"}': 2.0,
+            'sentinel_series_dropped_total{family="c_total"}': 2.0,
         }
         assert one.get("len(store.cells)") > 0
 

@@ -332,11 +332,12 @@ def test_limit_of_series_over_all_processes(store_dir: Path) -> None:
                 assert sum(lines.values()) == 18.0
                 labels = 'l="overflow"' if name == "c" else 'a="overflow",b="overflow"'
                 assert lines[f"{line}{labels}}}"] == 8.0
-                assert found[f'sentinel_series_dropped_total{{family="{name}"}}'] == 8.0
+                family = "c_total" if name == "c" else name
+                assert found[f'sentinel_series_dropped_total{{family="{family}"}}'] == 8.0
             assert found["plain_total"] == 18.0
         logs = [peer.get("LOG") for peer in trio]
         assert [len(log) for log in logs] == [0, 2, 0]
-        assert "the metric c is counted under 'overflow'" in logs[1][0]
+        assert "the metric c_total is counted under 'overflow'" in logs[1][0]
         assert "SENTINEL_METRICS_MAX_SERIES" in logs[1][0]
         # Known label sets go on, and a removal makes room.
         trio[1].run("c.labels('0 0').inc()")
@@ -370,6 +371,24 @@ def test_limit_of_series_while_only_in_memory(tmp_path: Path) -> None:
         assert lines['c_total{l="overflow"}'] == 40.0
 
 
+def test_a_family_whose_series_are_few_has_no_limit(store_dir: Path) -> None:
+    """What `exempt` names, by the name that people see, is never folded."""
+    code = """
+    shared.uninstall()
+    store = shared.Store(DIR, max_series=lambda: 1)
+    assert shared.install(store)
+    shared.exempt("few_total", "few_seconds")
+    few = counter("few_total", ["l"])
+    h = Histogram("few_seconds", "help", ["l"], buckets=(1,), registry=None)
+    for i in range(3): few.labels(str(i)).inc(); h.labels(str(i)).observe(1)
+    print(json.dumps(scrape()))
+    """
+    found = run(store_dir, code)
+    assert [found[f'few_total{{l="{i}"}}'] for i in range(3)] == [1.0] * 3
+    assert [found[f'few_seconds_count{{l="{i}"}}'] for i in range(3)] == [1.0] * 3
+    assert not [line for line in found if "overflow" in line or "dropped" in line]
+
+
 def test_recording_of_too_many_tools(store_dir: Path) -> None:
     """METRICS itself folds, and remembers nothing of the tools beyond the limit."""
     code = """
@@ -387,4 +406,7 @@ def test_recording_of_too_many_tools(store_dir: Path) -> None:
     assert sum(requests.values()) == 400.0
     assert requests['sentinel_requests_total{tool="overflow",status="overflow"}'] == 360.0
     assert found['sentinel_request_duration_seconds_count{tool="overflow"}'] == 360.0
+    # Though prometheus_client makes them anew at each call, each tool is counted once.
+    for family in ("sentinel_requests_total", "sentinel_request_duration_seconds"):
+        assert found[f'sentinel_series_dropped_total{{family="{family}"}}'] == 180.0
     assert (recorders, children) == (20, 20)

@@ -58,6 +58,24 @@ def label_name(name: str, escaping: Escaping) -> str:
     return escaped if _LABEL.fullmatch(escaped) else f'"{escape_value(escaped)}"'
 
 
+def made_unique(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Tell labels apart that escaping gave one name: ``a.b`` and ``a_b``.
+
+    Each pair is a label's written name and the text that begins with it.
+    """
+    names = {name for name, _ in pairs}
+    result: list[tuple[str, str]] = []
+    used: set[str] = set()
+    for name, text in pairs:
+        unique = name
+        while unique in used or (unique != name and unique in names):
+            quote = '"' if unique.startswith('"') else ""
+            unique = f"{quote}exported_{unique.removeprefix(quote)}"
+        used.add(unique)
+        result.append((unique, unique + text[len(name) :]))
+    return result
+
+
 def _escape(name: str, escaping: Escaping, plain: re.Pattern[str], extra: str) -> str:
     if escaping is Escaping.ALLOW_UTF8 or not name:
         return name

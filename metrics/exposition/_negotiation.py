@@ -103,15 +103,18 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
 
 
 def _specificity(media: str, params: dict[str, str], candidate: Format) -> int | None:
-    """Say how closely a media range matches a format; None where it does not."""
-    if media == candidate.media_type:
-        specificity = 8
-    elif media == candidate.media_type.partition("/")[0] + "/*":
-        specificity = 4
-    elif media == "*/*":
-        specificity = 0
-    else:
+    """Say how closely a media range matches a format; None where it does not.
+
+    The parameters of a wildcard tell nothing: versions and escaping schemes are those
+    of one media type, and none is named.
+    """
+    if media == "*/*":
+        return 0
+    if media == candidate.media_type.partition("/")[0] + "/*":
+        return 4
+    if media != candidate.media_type:
         return None
+    specificity = 8
     if (version := params.get("version")) is not None:
         if version != candidate.version:
             return None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite, nan
 
 from prometheus_client.samples import Exemplar, Timestamp
 from prometheus_client.utils import floatToGoString
 
-from metrics.exposition._names import escape_value, label_name
+from metrics.exposition._names import escape_value, label_name, made_unique, safe
 from metrics.exposition._negotiation import Escaping
 
 EXEMPLAR_LIMIT = 128
 """Characters that the labels of an exemplar may have together (OpenMetrics 1.0.0)."""
+
+_QUOTING = re.compile(r'\\(.)|"', re.DOTALL)
 
 
 def spell(value: float) -> str:
@@ -58,11 +61,17 @@ def timestamp_text(timestamp: float | Timestamp, openmetrics: bool) -> str:
 
 def exemplar_text(exemplar: Exemplar, escaping: Escaping) -> str:
     """Write an exemplar with the space before it; nothing if it breaks OpenMetrics' rules."""
-    if sum(len(name) + len(value) for name, value in exemplar.labels.items()) > EXEMPLAR_LIMIT:
+    pairs: list[tuple[str, str]] = []
+    length = 0
+    for key, value in exemplar.labels.items():
+        name = label_name(key, escaping)
+        pairs.append((name, f'{name}="{escape_value(value)}"'))
+        length += len(safe(value))
+    pairs = made_unique(sorted(pairs))
+    # A parser counts what it has read: names as the scheme has them, without their quotes.
+    length += sum(len(_QUOTING.sub(r"\1", name)) for name, _ in pairs)
+    if length > EXEMPLAR_LIMIT:
         return ""
-    labels = ",".join(
-        f'{label_name(name, escaping)}="{escape_value(value)}"'
-        for name, value in sorted(exemplar.labels.items())
-    )
+    labels = ",".join([text for _, text in pairs])
     when = "" if exemplar.timestamp is None else timestamp_text(exemplar.timestamp, True)
     return f" # {{{labels}}} {spell(float(exemplar.value))}{when}"

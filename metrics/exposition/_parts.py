@@ -47,6 +47,7 @@ class Part:
     """What is written under one HELP and TYPE; ``base`` is the name before escaping.
 
     Its samples are either ``lines`` or, from place ``start`` on, those of ``block``.
+    ``of`` is the name of the family that its samples belong to, if that is another one.
     """
 
     base: str
@@ -54,6 +55,7 @@ class Part:
     help: str
     unit: str
     lines: list[Line] = field(default_factory=list)
+    of: str = ""
     block: Block | None = None
     start: int = 0
 
@@ -105,7 +107,9 @@ class Part:
         parts: dict[str, Part] = {}
         for position, suffix, labels in self.unfold():
             name = self.base + suffix
-            part = parts.setdefault(name, Part(name, "unknown", self.help, ""))
+            part = parts.setdefault(
+                name, Part(name, "unknown", self.help, "", of=self.of or self.base)
+            )
             part.lines.append((position, "", labels))
         return list(parts.values())
 
@@ -113,6 +117,7 @@ class Part:
         """Return what ``names`` ask for: the whole family, some of its samples, or nothing."""
         stem = self.stem(fmt)
         by_family = {self.base, stem, self.family_name(fmt)}
+        by_family |= {self.of, metric_name(self.of, fmt.escaping)} if self.of else set()
         if not by_family.isdisjoint(names):
             return [self]
         if not any(self.base + one in names or stem + one in names for one in self.suffixes()):
@@ -182,7 +187,7 @@ def parts(
                 alone = "gauge"
             if alone:
                 part = found.setdefault(
-                    (sample.name, alone), Part(sample.name, alone, family.help, "")
+                    (sample.name, alone), Part(sample.name, alone, family.help, "", of=family.name)
                 )
                 part.lines.append((position, "", sample.labels))
             else:

@@ -15,7 +15,13 @@ from math import isfinite
 
 from prometheus_client.samples import Exemplar, Timestamp
 
-from metrics.exposition._names import escape_help, escape_value, is_plain_metric, label_name
+from metrics.exposition._names import (
+    escape_help,
+    escape_value,
+    is_plain_metric,
+    label_name,
+    made_unique,
+)
 from metrics.exposition._negotiation import Format
 from metrics.exposition._numbers import exemplar_text, spell, timestamp_text
 from metrics.exposition._parts import Part, parts
@@ -290,20 +296,6 @@ class _Writer:
         pairs.sort()
         for (name, _), (following, _) in pairwise(pairs):
             if name == following:
-                pairs = self._made_unique(pairs)
+                pairs = made_unique(pairs)
                 break
         return ",".join([text for _, text in pairs])
-
-    def _made_unique(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Tell labels apart that escaping gave one name: ``a.b`` and ``a_b``."""
-        names = {name for name, _ in pairs}
-        result: list[tuple[str, str]] = []
-        used: set[str] = set()
-        for name, text in pairs:
-            unique = name
-            while unique in used or (unique != name and unique in names):
-                quote = '"' if unique.startswith('"') else ""
-                unique = f"{quote}exported_{unique.removeprefix(quote)}"
-            used.add(unique)
-            result.append((unique, unique + text[len(name) :]))
-        return result

@@ -6,6 +6,7 @@ prometheus_client's metrics; `current().snapshot()` reads what all processes cou
 
 from metrics.shared.directory import reset_if_idle
 from metrics.shared.lanes import Worker
+from metrics.shared.limits import exempt
 from metrics.shared.model import Block, Family, Labels, Layout, SampleKey, Samples, Shape, Snapshot
 from metrics.shared.seam import (
     Private,
@@ -15,11 +16,12 @@ from metrics.shared.seam import (
     private_values,
     uninstall,
 )
-from metrics.shared.store import Store
+from metrics.shared.store import UNREADABLE, Store
 from metrics.shared.values import ATOMIC
 
 __all__ = [
     "ATOMIC",
+    "UNREADABLE",
     "Block",
     "Family",
     "Labels",
@@ -33,6 +35,7 @@ __all__ = [
     "Worker",
     "created_before_install",
     "current",
+    "exempt",
     "install",
     "private_values",
     "reset_if_idle",

@@ -18,15 +18,15 @@ from metrics.shared.attachment import Attachment
 from metrics.shared.catalog import OVERFLOW, PROVISIONAL, FamilyKey, FamilyRecord, LabelValues
 from metrics.shared.directory import Directory
 from metrics.shared.errors import RecordTooLargeError, TooManySeriesError
+from metrics.shared.limits import is_limited
 from metrics.shared.values import Value
 
 logger = logging.getLogger("metrics.shared")
 
 SeriesKey = tuple[FamilyKey, LabelValues]
 
-DROPPED = "sentinel_series_dropped"
-DROPPED_KEY = FamilyKey(DROPPED, "counter", "", ("family",), ())
-DROPPED_HELP = "Label sets that were folded into an overflow series, by family"
+REMEMBERED_FOLDS = 10_000
+"""Folded label sets that a process remembers, so as to count each once."""
 
 
 class SeriesTable:
@@ -46,6 +46,7 @@ class SeriesTable:
         self._folded: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._overflow: weakref.WeakSet[Value] = weakref.WeakSet()
         self._first_folds: set[str] = set()
+        self._counted_folds: set[int] = set()
         self._removed: weakref.WeakKeyDictionary[Value, SeriesKey] = weakref.WeakKeyDictionary()
         self._provisional: dict[str, int] = {}
         self._next_provisional = PROVISIONAL
@@ -123,7 +124,7 @@ class SeriesTable:
         if known := self.get(key, labelvalues):
             return known[0]._cell - known[0].offset, labelvalues
         made = self._provisional.get(key.name, 0)
-        if _is_limited(key) and made >= self._max_series():
+        if is_limited(key) and made >= self._max_series():
             labelvalues = (OVERFLOW,) * len(labelvalues)
             if known := self.get(key, labelvalues):
                 return known[0]._cell - known[0].offset, labelvalues
@@ -156,21 +157,30 @@ class SeriesTable:
             return appender.series(family, overflow), overflow
 
     def _is_full(self, files: Directory, key: FamilyKey) -> bool:
-        return _is_limited(key) and files.index.catalog.is_full(key.name, self._max_series())
+        return is_limited(key) and files.index.catalog.is_full(key.name, self._max_series())
 
-    def log_first_fold(self, name: str) -> None:
-        """Say that a family folds, if no other process has said so."""
-        if name not in self._first_folds:
-            return
-        self._first_folds.discard(name)
-        logger.warning(
-            "A label set of the metric %s is counted under %r, and so will others be: it is"
-            " too long, or there are %d already, the limit that SENTINEL_METRICS_MAX_SERIES"
-            " sets.",
-            name,
-            OVERFLOW,
-            self._max_series(),
-        )
+    def note_folded(self, key: FamilyKey, labelvalues: LabelValues) -> bool:
+        """Return whether this label set is to be counted as folded: if it is a new one.
+
+        The first of a family is logged, if no other process has done so.
+        """
+        if key.name in self._first_folds:
+            self._first_folds.discard(key.name)
+            logger.warning(
+                "A label set of the metric %s is counted under %r, and so will others be: it is"
+                " too long, or there are %d already, the limit that SENTINEL_METRICS_MAX_SERIES"
+                " sets.",
+                full_name(key),
+                OVERFLOW,
+                self._max_series(),
+            )
+        known = hash((key.name, labelvalues))
+        if known in self._counted_folds:
+            return False
+        if len(self._counted_folds) >= REMEMBERED_FOLDS:
+            self._counted_folds.clear()
+        self._counted_folds.add(known)
+        return True
 
     # --- other cells ------------------------------------------------------------------
 
@@ -234,8 +244,9 @@ class SeriesTable:
         self._hold.move(moves)
 
 
-def _is_limited(key: FamilyKey) -> bool:
-    return bool(key.labelnames) and key.name != DROPPED
+def full_name(key: FamilyKey) -> str:
+    """Return a family's name as the text format has it."""
+    return f"{key.name}_total" if key.type == "counter" else key.name
 
 
 def _width(series: SeriesKey) -> int:

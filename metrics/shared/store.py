@@ -22,9 +22,10 @@ from metrics.shared.catalog import FamilyKey, LabelValues
 from metrics.shared.directory import Directory
 from metrics.shared.errors import ReplacedError
 from metrics.shared.lanes import Worker
+from metrics.shared.limits import DROPPED_HELP, DROPPED_KEY
 from metrics.shared.model import Layout, Snapshot
 from metrics.shared.reader import OwnMemory, Reader
-from metrics.shared.series import DROPPED_HELP, DROPPED_KEY, SeriesTable
+from metrics.shared.series import SeriesTable, full_name
 from metrics.shared.values import GaugeValue, Value
 
 EMPTY = memoryview(bytearray()).cast("d")
@@ -176,7 +177,7 @@ class Store:
                 self._table.add(key, kept, values)
         if kept != labelvalues:
             self._table.mark_overflow(values)
-            self._note_folded(key.name)
+            self._note_folded(key, labelvalues)
         return values
 
     def adopt(
@@ -199,7 +200,7 @@ class Store:
             else:
                 self._table.add_folded(key, kept, values)
         if kept != labelvalues:
-            self._note_folded(key.name)
+            self._note_folded(key, labelvalues)
 
     def is_folded(self, value: Value) -> bool:
         """Whether ``value`` is that of an overflow series."""
@@ -229,9 +230,10 @@ class Store:
             self.cells = self._hold.lane.cells
         return found
 
-    def _note_folded(self, name: str) -> None:
-        self._table.log_first_fold(name)
-        self.series(DROPPED_KEY, (name,), DROPPED_HELP)[0].inc(1)
+    def _note_folded(self, key: FamilyKey, labelvalues: LabelValues) -> None:
+        if self._table.note_folded(key, labelvalues):
+            name = full_name(key)
+            self.series(DROPPED_KEY, (name,), DROPPED_HELP)[0].inc(1)
 
     def remove(self, name: str, labelnames: Sequence[str], wanted: Mapping[str, str]) -> None:
         """Take series out of every scrape until somebody writes to them again.

@@ -104,7 +104,7 @@ class Command(BaseCommand):
         except BrokenPipeError:  # `| head` has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
-        except (OSError, TimeoutError) as e:
+        except OSError as e:
             raise CommandError(f"cannot dump the metrics: {e}") from e
         for reason in left_out:
             self.stderr.write(f"left out: {reason}")
