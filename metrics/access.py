@@ -33,11 +33,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Verdict(Enum):
-    """What to answer: the scrape, 401 or 403."""
+    """What to answer: the scrape, 401, 403, or 503 where too many passwords are checked."""
 
     GRANTED = 200
     UNAUTHORIZED = 401
     FORBIDDEN = 403
+    BUSY = 503
 
 
 class Access:
@@ -81,10 +82,13 @@ class Access:
             return Verdict.GRANTED
         scheme, _, credentials = authorization.strip().partition(" ")
         granted = False
-        if scheme.lower() == "bearer":
-            granted = self._knows_token(credentials.strip())
-        elif scheme.lower() == "basic":
-            granted = self._knows_user(credentials.strip())
+        try:
+            if scheme.lower() == "bearer":
+                granted = self._knows_token(credentials.strip())
+            elif scheme.lower() == "basic":
+                granted = self._knows_user(credentials.strip())
+        except TooManyPasswordsError:
+            return Verdict.BUSY
         return Verdict.GRANTED if granted else Verdict.UNAUTHORIZED
 
     def _client(self, peer: str, forwarded_for: str) -> Address | None:
@@ -137,45 +141,57 @@ def configured() -> Access | None:
     return access
 
 
+class TooManyPasswordsError(Exception):
+    """So many passwords are being checked just now that this one was not."""
+
+
 class _PasswordMemory:
     """Check passwords against hashes, and remember the right ones under a secret of its own.
 
     A hash is slow on purpose, and a scraper sends the same password every time. What is
     wrong is slow each time, for each name: a quick answer would tell which names there
-    are. One check runs at a time, so that wrong passwords cannot keep every core busy.
+    are. One check runs at a time and few wait for it, so that wrong passwords can keep
+    neither every core busy nor every thread, some of which probes need.
     """
 
     LIMIT = 256
+    MAX_AT_ONCE = 3
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: set[bytes] = set()
-        self._lock = threading.Lock()
-        os.register_at_fork(after_in_child=self._after_fork)
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
 
-    def _after_fork(self) -> None:
+    def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(self.MAX_AT_ONCE)
 
     def check(self, user: str, password: str, encoded: str, *, remember: bool) -> bool:
         """Whether ``password`` is the one that ``encoded`` was made from, asked for ``user``.
 
-        What is right is remembered for this user, if ``remember`` says so.
+        What is right is remembered for this user, if ``remember`` says so. Raises
+        TooManyPasswordsError where others are being checked and waited for already.
         """
         text = f"{user}\0{encoded}\0{password}".encode()
         mark = hmac.digest(self._key, text, "sha256")
         if mark in self._right:
             return True
-        with self._lock:
-            if mark in self._right:
+        if not self._places.acquire(blocking=False):
+            raise TooManyPasswordsError
+        try:
+            with self._lock:
+                if mark in self._right:
+                    return True
+                if not check_password(password, encoded):
+                    return False
+                if remember:
+                    if len(self._right) >= self.LIMIT:
+                        self._right.clear()
+                    self._right.add(mark)
                 return True
-            if not check_password(password, encoded):
-                return False
-            if not remember:
-                return True
-            if len(self._right) >= self.LIMIT:
-                self._right.clear()
-            self._right.add(mark)
-            return True
+        finally:
+            self._places.release()
 
 
 def problems(setting: object) -> list[str]:

@@ -95,7 +95,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
         logger.exception("SENTINEL_METRICS_ACCESS cannot be used; nobody may scrape.")
         return _plain("The scrape failed", 500)
     if not _places.acquire(blocking=False):
-        return _plain("Too many scrapes at once", 503, **{"Retry-After": "1"})
+        return _too_many()
     began = time.perf_counter()
     IN_FLIGHT.inc()
     try:
@@ -122,7 +122,13 @@ def _refusal(request: HttpRequest, access: Access) -> HttpResponse | None:
     )
     if verdict is Verdict.UNAUTHORIZED:
         return _plain("Unauthorized", 401, **{"WWW-Authenticate": access.challenge})
+    if verdict is Verdict.BUSY:
+        return _too_many()
     return _plain("Forbidden", 403) if verdict is Verdict.FORBIDDEN else None
+
+
+def _too_many() -> HttpResponse:
+    return _plain("Too many scrapes at once", 503, **{"Retry-After": "1"})
 
 
 def _scrape(request: HttpRequest) -> HttpResponse:

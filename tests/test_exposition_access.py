@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from pytest_django import Settings
 
-from metrics.access import Access, Verdict, problems
+from metrics.access import Access, Verdict, configured, problems
+from tests.harness import wait_until
 
 HASH = make_password("geheim", salt="salt", hasher="pbkdf2_sha256")
 S = "SENTINEL_METRICS_ACCESS"
@@ -118,6 +121,38 @@ def test_remembered_passwords_are_few() -> None:
     for number in range(memory.LIMIT + 10):
         memory.check("prometheus", str(number), "md5$x$y", remember=True)
     assert len(memory._right) == 1
+
+
+def test_wrong_passwords_hold_few_threads(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many wrong passwords a few are checked and the rest turned away; who is known gets in."""
+    settings.SENTINEL_METRICS_ACCESS = {"BASIC": {"prometheus": HASH}}
+    right = basic("prometheus", "geheim")
+    assert client.get("/metrics", headers={"Authorization": right}).status_code == 200
+    held, done = threading.Semaphore(0), threading.Event()
+
+    def check_slowly(*args: object) -> bool:
+        held.release()
+        assert done.wait(30)
+        return False
+
+    monkeypatch.setattr("metrics.access.check_password", check_slowly)
+
+    def ask() -> tuple[int, str | None]:
+        answer = Client().get("/metrics", headers={"Authorization": basic("prometheus", "no")})
+        return answer.status_code, answer.headers.get("Retry-After")
+
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(ask) for _ in range(3)]
+        assert held.acquire(timeout=30)
+        access = configured()
+        assert access is not None
+        wait_until(lambda: access._passwords._places._value == 0, "three that are being checked")
+        assert ask() == (503, "1")
+        assert client.get("/metrics", headers={"Authorization": right}).status_code == 200
+        done.set()
+        assert [one.result(30) for one in waiting] == [(401, None)] * 3
 
 
 @pytest.fixture(autouse=True)
