@@ -458,6 +458,18 @@ def test_too_many_lanes(store_dir: Path) -> None:
     assert len(list(store_dir.glob("lane-*"))) == 2
 
 
+def test_more_lanes_than_files_may_be_open(store_dir: Path) -> None:
+    """A scrape reads all lanes of a service whose processes may open few files."""
+    with peers(store_dir, 2, "c = counter()") as (one, two):
+        one.run("c.inc(3)")
+        for number in range(1, 200):
+            shutil.copy(store_dir / "lane-0", store_dir / f"lane-{number}")
+        two.run("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))")
+        assert two.scrape() == {"c_total": 600.0}
+        assert two.left_out() == []
+        assert two.get("sum(worker.alive for worker in store.workers())") == 1
+
+
 def test_label_set_too_long_for_the_index(store_dir: Path) -> None:
     """One endless label value folds, and keeps nothing else from being stored."""
     with peers(store_dir, 2, "c = counter('c', ['l'])") as (one, two):

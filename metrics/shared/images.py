@@ -7,7 +7,7 @@ map would end this process.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,6 +16,9 @@ from metrics.shared import lanes
 from metrics.shared.directory import Directory
 from metrics.shared.errors import StoreError
 from metrics.shared.locks import is_locked
+
+BATCH = 64
+"""How many lanes are open at once: a process may not be allowed a thousand files."""
 
 Image: TypeAlias = "memoryview[float]"
 """What the cells of a lane held."""
@@ -51,36 +54,47 @@ class LaneImages:
 
 
 def read_lanes(
-    files: Directory, numbers: Iterable[int], cells: int, left_out: list[str]
+    files: Directory, numbers: Sequence[int], cells: int, left_out: list[str]
 ) -> LaneImages:
     """Return the first ``cells`` cells of the lanes with these ``numbers``.
 
     Cells that a lane has no room for are 0. ``left_out`` is told what cannot be read; if
     nobody can be asked who lives, all count as alive.
     """
-    contents: dict[int, bytes] = {}
-    with _opened(files.path, numbers, left_out) as fds:
-        for number, fd in fds.items():
+    read = LaneImages({}, set())
+    for begin in range(0, len(numbers), BATCH):
+        with _opened(files.path, numbers[begin : begin + BATCH], left_out) as fds:
+            _read_all(fds, read.contents, cells, files, left_out)
             try:
-                contents[number] = _read(fd, number, cells, files, left_out)
-            except DamagedLaneError:
-                # It may be a lane that is being taken just now; wait for its taker, who
-                # may have put another file there.
-                try:
-                    with files.claiming():
-                        _open_anew(fd, files.path, number)
-                        contents[number] = _read(fd, number, cells, files, left_out)
-                except (OSError, StoreError) as e:
-                    left_out.append(f"lane-{number}: {e}")
-            except OSError as e:
-                left_out.append(f"lane-{number}: {e.strerror}")
+                with files.claiming():
+                    read.living.update(number for number, fd in fds.items() if is_locked(fd))
+            except (OSError, StoreError) as e:
+                left_out.append(f"which processes live: {e}")
+                read.living.update(fds)
+    return read
+
+
+def _read_all(
+    fds: Mapping[int, int],
+    contents: dict[int, bytes],
+    cells: int,
+    files: Directory,
+    left_out: list[str],
+) -> None:
+    for number, fd in fds.items():
         try:
-            with files.claiming():
-                living = {number for number, fd in fds.items() if is_locked(fd)}
-        except (OSError, StoreError) as e:
-            left_out.append(f"which processes live: {e}")
-            living = set(fds)
-    return LaneImages(contents, living)
+            contents[number] = _read(fd, number, cells, files, left_out)
+        except DamagedLaneError:
+            # It may be a lane that is being taken just now; wait for its taker, who may
+            # have put another file there.
+            try:
+                with files.claiming():
+                    _open_anew(fd, files.path, number)
+                    contents[number] = _read(fd, number, cells, files, left_out)
+            except (OSError, StoreError) as e:
+                left_out.append(f"lane-{number}: {e}")
+        except OSError as e:
+            left_out.append(f"lane-{number}: {e.strerror}")
 
 
 @contextmanager
