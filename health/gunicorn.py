@@ -187,10 +187,13 @@ class _Stop:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._stop(signal.SIGQUIT, frame)
             return
-        # In an upgrade by USR2 the other arbiter goes on serving: nothing to drain.
-        upgrading = self._arbiter.reexec_pid or self._arbiter.master_pid
-        wait = 0.0 if upgrading else self._service.drain_seconds
+        wait = self._service.drain_seconds
         self._latest = time.monotonic() + wait + QUEUE_SECONDS
+        if self._arbiter.reexec_pid or self._arbiter.master_pid:
+            # In an upgrade by USR2 the other arbiter goes on serving: nothing is to be
+            # drained, and closing our copy of the sockets resets no connection.
+            self._stop(number, frame)
+            return
         if wait:
             mark(self._service.drain_mark)
         signal.setitimer(signal.ITIMER_REAL, max(wait, 0.001))
