@@ -46,7 +46,8 @@ QUEUE_SECONDS = 10.0
 Hook = Callable[..., None]
 
 _service: Service | None = None
-_supervised = False
+_ready: Callable[[], None] | None = None
+"""To be called when gunicorn is ready, under a supervisor that drains for it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def on_starting(server: Any) -> None:
     """Prepare the run directory, and learn what `when_ready` has to know."""
     global _service
     declare_process_kind(ARBITER_KIND)
-    if _supervised:
+    if _ready is not None:
         _service = Service(drain_mark="", drain_seconds=0.0)
         return
     # After USR2 there is an arbiter before us, whose figures and whose drain are ours too.
@@ -79,6 +80,8 @@ def when_ready(server: Any) -> None:
     if _service is not None:
         _Stop(server, _service).install()
         _service = None  # once is enough, where a hook of the user's calls ours again
+    if _ready is not None:
+        _ready()
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -90,6 +93,7 @@ def post_worker_init(worker: Any) -> None:
     """Take the worker's lane, and tie the worker's life to its arbiter's."""
     tie_to_arbiter(worker)
     announce(worker)
+    show_life()
 
 
 def tie_to_arbiter(worker: Any) -> None:
@@ -115,6 +119,18 @@ def announce(worker: Any) -> None:
         store.claim()
 
 
+def show_life() -> None:
+    """Show the health server of a `serve` that this worker lives, whatever its lane does."""
+    from health.supervisor import vitals
+
+    if (shared := vitals.current()) is None:
+        return
+    try:
+        shared.live()
+    except OSError as e:
+        logger.warning("sentinel: only its lane shows that this worker lives: %s", e)
+
+
 def capacity(cfg: Any) -> int:
     """Return how many requests a worker of this configuration takes at once."""
     name = str(cfg.worker_class_str).lower()
@@ -129,14 +145,15 @@ def is_async(cfg: Any) -> bool:
     return "asgi" in name or "uvicorn" in name
 
 
-def attach(cfg: Any) -> None:
+def attach(cfg: Any, ready: Callable[[], None]) -> None:
     """Put our hooks before those that ``cfg``, gunicorn's configuration, has.
 
     For an arbiter under a supervisor, which prepares and drains itself: TERM then only
-    waits for the connections that nobody has accepted yet.
+    waits for the connections that nobody has accepted yet. ``ready`` is called when
+    the arbiter has its signal handlers and its sockets.
     """
-    global _supervised
-    _supervised = True
+    global _ready
+    _ready = ready
     for name, ours in (
         ("on_starting", on_starting),
         ("when_ready", when_ready),
