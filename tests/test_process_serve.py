@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -260,6 +261,18 @@ def test_a_health_server_that_died_for_good_ends_everything(tmp_path: Path) -> N
         assert program.output.count("starting it again") == 7
         what = "the health server ended with exit status 7, 8 times in a row"
         assert f"[True, False] {what}" in program.output
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="it looks into /proc")
+def test_closed_standard_descriptors_are_no_files_of_ours(tmp_path: Path) -> None:
+    """Started with all three closed, nothing that a server prints can end in the store."""
+    argv = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable]
+    with harness.Server([*argv, "manage.py", "serve", "--workers", "1"], tmp_path) as server:
+        server.wait_serving(server.port, server.health_port)
+        family = server.family()
+        for process in (*family.arbiter, *family.workers, *family.health_workers):
+            for number in (0, 1, 2):
+                assert Path(f"/proc/{process.pid}/fd/{number}").readlink() == Path(os.devnull)
 
 
 def test_orphans_are_adopted_and_ended(tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def health_argv(bind: str, *, vitals: Vitals | None = None) -> list[str]:
     return [*_command("health", vitals), "--bind", bind]
 
 
+def open_standard_descriptors() -> None:
+    """Open what is closed of stdin, stdout and stderr on the null device.
+
+    Else the next files get their numbers: what C code prints would go into the store.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def _command(server: str, vitals: Vitals | None) -> list[str]:
     head = [sys.executable, "-m", MODULE, server]
     if vitals is None:
@@ -50,6 +60,7 @@ def _command(server: str, vitals: Vitals | None) -> list[str]:
 
 def main() -> None:
     """Run the server that the command line names."""
+    open_standard_descriptors()
     words = sys.argv[1:]
     own, rest = words, []
     if "--" in words:

@@ -48,6 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Serve until the end; exits with the parent's status."""
+        child.open_standard_descriptors()
         health_bind = given["health_bind"] or options.health_bind()
         sockets = activation.take()
         if sockets.application is not None:
