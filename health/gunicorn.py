@@ -9,9 +9,10 @@ on_starting            before the first worker: empties the store if nobody uses
                        and ends a drain that an earlier stop began
 when_ready             makes TERM drain first: /ready is 503 for SENTINEL_DRAIN_SECONDS
                        while everything is still served, then gunicorn stops as ever
-post_fork              in each worker: names its kind before the application is loaded
+post_fork              in each worker: names its kind before the application is loaded,
+                       and ends it with its arbiter, even one that was killed
 post_worker_init       in each worker: shows it as idle before its first request, and
-                       ends it with its arbiter, even one that was killed
+                       ties it to its arbiter again, since a change of user undoes that
 =====================  ==============================================================
 
 Nothing of Django is imported in the arbiter, whose memory every worker begins with:
@@ -85,12 +86,13 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Say that this process is no arbiter any more."""
+    """Say that this process is no arbiter any more, and tie its life to its arbiter's."""
     declare_process_kind(WORKER_KIND)
+    tie_to_arbiter(worker)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Take the worker's lane, and tie the worker's life to its arbiter's."""
+    """Take the worker's lane, and tie the worker's life again: a change of user undid it."""
     tie_to_arbiter(worker)
     announce(worker)
     show_life()
@@ -99,8 +101,8 @@ def post_worker_init(worker: Any) -> None:
 def tie_to_arbiter(worker: Any) -> None:
     """End ``worker`` when its arbiter dies.
 
-    Gunicorn's own workers look at their parent only between requests, and keep the
-    port until then.
+    Gunicorn's own workers look at their parent only between requests, and not while
+    they load the application; they keep the port until then.
     """
     from health.supervisor.lifeline import die_with_parent
 

@@ -183,6 +183,23 @@ def test_sigkill_of_parent_or_arbiter_ends_everything(
         assert server.wait_gone() == (-signal.SIGKILL if killed == "parent" else 137)
 
 
+def test_a_worker_that_still_loads_ends_with_the_parent(tmp_path: Path) -> None:
+    """Killed while the application is being loaded, nothing holds the port until it is."""
+    file = tmp_path / "slow.py"
+    file.write_text(
+        "import time\ndef post_fork(server, worker):\n"
+        "    worker.log.info('loading')\n    time.sleep(20)\n"
+    )
+    argv = [sys.executable, "manage.py", "serve", "--workers", "1", "--config", str(file)]
+    with harness.Server(argv, tmp_path) as server:
+        server.wait_ready(lambda: "loading" in server.output, "a worker")
+        server.process.kill()
+        harness.wait_until(
+            lambda: harness.is_free(server.port), "a free port", PORTS_FREE_WITHIN_SECONDS
+        )
+        server.wait_gone()
+
+
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     """The arbiter starts another; nothing else changes."""
     with harness.serve(tmp_path) as server:

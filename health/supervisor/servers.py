@@ -128,6 +128,7 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "proc_name": "health_server",
             "control_socket_disable": True,
             "when_ready": lambda arbiter: masks.let_through(),
+            "post_fork": lambda arbiter, worker: hooks.tie_to_arbiter(worker),
             "post_worker_init": self._post_worker_init,
             # no request is large or slow to send
             "limit_request_line": 2048,
