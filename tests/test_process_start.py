@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from health.supervisor import addresses
 from tests import harness
 
 ENDED = "CommandError: the application ended with exit status"
@@ -29,10 +31,13 @@ def refused(tmp_path: Path, *words: str, command: str = "serve") -> tuple[int, s
 
 @pytest.mark.parametrize("option", ["--workers", "--threads"])
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1.5", "²"])
-def test_a_wrong_number_is_said(tmp_path: Path, option: str, number: str) -> None:
+def test_a_wrong_number_is_said(option: str, number: str) -> None:
     """A number of workers or threads that cannot be is refused before anything starts."""
-    why = f"argument {option}: must be a whole number above 0, not {number!r}"
-    assert refused(tmp_path, option, number) == (2, f"manage.py serve: error: {why}")
+    with pytest.raises(CommandError) as error:
+        call_command("serve", f"{option}={number}")
+    assert str(error.value) == (
+        f"Error: argument {option}: must be a whole number above 0, not {number!r}"
+    )
 
 
 def test_a_wrong_number_in_the_environment_is_said(
@@ -81,17 +86,43 @@ def test_a_word_that_gunicorn_does_not_know_is_refused(tmp_path: Path) -> None:
         ("unix:/etc/hostname", "there is a file that is no socket"),
     ],
 )
+def test_what_no_server_can_listen_on(address: str, why: str) -> None:
+    """The message has the address as it was written, and the reason."""
+    with pytest.raises(addresses.AddressError) as error:
+        addresses.check_usable(address)
+    assert str(error.value) == f"cannot listen on {address}: {why}"
+
+
 @pytest.mark.parametrize(
     ("command", "option"), [("serve", "--health-bind"), ("health_server", "--bind")]
 )
-def test_an_address_that_cannot_be_is_refused(
-    tmp_path: Path, command: str, option: str, address: str, why: str
-) -> None:
+def test_an_address_that_cannot_be_is_refused(tmp_path: Path, command: str, option: str) -> None:
     """A health server that could never listen is no reason to start the application."""
-    assert refused(tmp_path, option, address, command=command) == (
+    assert refused(tmp_path, option, "fd://99", command=command) == (
         1,
-        f"CommandError: the health server cannot listen on {address}: {why}",
+        "CommandError: the health server cannot listen on fd://99: Bad file descriptor",
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "others", "expected"),
+    [
+        ("127.0.0.1:80", [("127.0.0.1", 81), "/run/app.sock", 3], False),
+        ("127.0.0.1:80", ["/run/app.sock", ("127.0.0.1", 80)], True),
+        ("127.0.0.1:80", [("0.0.0.0", 80)], True),
+        ("0.0.0.0:80", [("127.0.0.1", 80)], True),
+        ("127.0.0.1:80", [("127.0.0.2", 80)], False),
+        ("127.0.0.1:0", [("127.0.0.1", 0)], False),
+        ("[::1]:80", [("::1", 80)], True),
+        ("unix:/run/app.sock", ["/run/app.sock"], True),
+        ("fd://3", [3], True),
+    ],
+)
+def test_which_addresses_are_in_each_others_way(
+    address: str, others: list[addresses.Address], expected: bool
+) -> None:
+    """The same port on the same host or on all; port 0 is any that is free."""
+    assert addresses.overlap(address, others) is expected
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
