@@ -9,9 +9,10 @@ on_starting            before the first worker: empties the store if nobody uses
                        and ends a drain that an earlier stop began
 when_ready             makes TERM drain first: /ready is 503 for SENTINEL_DRAIN_SECONDS
                        while everything is still served, then gunicorn stops as ever
-post_fork              in each worker: names its kind before the application is loaded
+post_fork              in each worker: names its kind before the application is loaded,
+                       and ends it with its arbiter, even one that was killed
 post_worker_init       in each worker: shows it as idle before its first request, and
-                       ends it with its arbiter, even one that was killed
+                       ties it to its arbiter again, since a change of user undoes that
 =====================  ==============================================================
 
 Nothing of Django is imported in the arbiter, whose memory every worker begins with:
@@ -46,7 +47,8 @@ QUEUE_SECONDS = 10.0
 Hook = Callable[..., None]
 
 _service: Service | None = None
-_supervised = False
+_ready: Callable[[], None] | None = None
+"""To be called when gunicorn is ready, under a supervisor that drains for it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def on_starting(server: Any) -> None:
     """Prepare the run directory, and learn what `when_ready` has to know."""
     global _service
     declare_process_kind(ARBITER_KIND)
-    if _supervised:
+    if _ready is not None:
         _service = Service(drain_mark="", drain_seconds=0.0)
         return
     # After USR2 there is an arbiter before us, whose figures and whose drain are ours too.
@@ -79,24 +81,28 @@ def when_ready(server: Any) -> None:
     if _service is not None:
         _Stop(server, _service).install()
         _service = None  # once is enough, where a hook of the user's calls ours again
+    if _ready is not None:
+        _ready()
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Say that this process is no arbiter any more."""
+    """Say that this process is no arbiter any more, and tie its life to its arbiter's."""
     declare_process_kind(WORKER_KIND)
+    tie_to_arbiter(worker)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Take the worker's lane, and tie the worker's life to its arbiter's."""
+    """Take the worker's lane, and tie the worker's life again: a change of user undid it."""
     tie_to_arbiter(worker)
     announce(worker)
+    show_life()
 
 
 def tie_to_arbiter(worker: Any) -> None:
     """End ``worker`` when its arbiter dies.
 
-    Gunicorn's own workers look at their parent only between requests, and keep the
-    port until then.
+    Gunicorn's own workers look at their parent only between requests, and not while
+    they load the application; they keep the port until then.
     """
     from health.supervisor.lifeline import die_with_parent
 
@@ -115,6 +121,18 @@ def announce(worker: Any) -> None:
         store.claim()
 
 
+def show_life() -> None:
+    """Show the health server of a `serve` that this worker lives, whatever its lane does."""
+    from health.supervisor import vitals
+
+    if (shared := vitals.current()) is None:
+        return
+    try:
+        shared.live()
+    except OSError as e:
+        logger.warning("sentinel: only its lane shows that this worker lives: %s", e)
+
+
 def capacity(cfg: Any) -> int:
     """Return how many requests a worker of this configuration takes at once."""
     name = str(cfg.worker_class_str).lower()
@@ -129,14 +147,15 @@ def is_async(cfg: Any) -> bool:
     return "asgi" in name or "uvicorn" in name
 
 
-def attach(cfg: Any) -> None:
+def attach(cfg: Any, ready: Callable[[], None]) -> None:
     """Put our hooks before those that ``cfg``, gunicorn's configuration, has.
 
     For an arbiter under a supervisor, which prepares and drains itself: TERM then only
-    waits for the connections that nobody has accepted yet.
+    waits for the connections that nobody has accepted yet. ``ready`` is called when
+    the arbiter has its signal handlers and its sockets.
     """
-    global _supervised
-    _supervised = True
+    global _ready
+    _ready = ready
     for name, ours in (
         ("on_starting", on_starting),
         ("when_ready", when_ready),
@@ -187,10 +206,13 @@ class _Stop:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._stop(signal.SIGQUIT, frame)
             return
-        # In an upgrade by USR2 the other arbiter goes on serving: nothing to drain.
-        upgrading = self._arbiter.reexec_pid or self._arbiter.master_pid
-        wait = 0.0 if upgrading else self._service.drain_seconds
+        wait = self._service.drain_seconds
         self._latest = time.monotonic() + wait + QUEUE_SECONDS
+        if self._arbiter.reexec_pid or self._arbiter.master_pid:
+            # In an upgrade by USR2 the other arbiter goes on serving: nothing is to be
+            # drained, and closing our copy of the sockets resets no connection.
+            self._stop(number, frame)
+            return
         if wait:
             mark(self._service.drain_mark)
         signal.setitimer(signal.ITIMER_REAL, max(wait, 0.001))

@@ -8,24 +8,32 @@ from django.http import HttpRequest, HttpResponse
 
 from health import views, workers
 from health.answers import Answer, respond
-from health.workers import Condition
+from health.conf import FILE, conf
+from health.workers import Application, Condition
+
+BLIND = "the run directory does not show what the workers are doing"
 
 
 def health(request: HttpRequest) -> HttpResponse:
     """Answer 200 while the application lives, else 503 with the reason.
 
     It is not asked: its lanes in the shared store tell. ``?verbose`` shows what the
-    workers are doing; saturated is not dead. Without a shared store nothing is known
-    of it, and the answer is 200.
+    workers are doing, null where that cannot be told; saturated is not dead. Where
+    nothing is known of it the answer is 200.
     """
     return respond(request, lambda: _liveness(verbose="verbose" in request.GET))
 
 
 def started(request: HttpRequest) -> HttpResponse:
-    """Answer 200 once an application worker was seen and every backend was checked, else 503."""
+    """Answer 200 once there was an application worker and every backend was checked, else 503.
+
+    Without a run directory that can be used no check is known, and none is waited for.
+    """
     application = workers.observe()
-    if application is not None and not application.workers:
+    if application is not None and not application.has_started:
         return respond(request, lambda: (503, {"status": "starting"}))
+    if application is not None and application.unseen_life and conf.health_store == FILE:
+        return respond(request, lambda: (200, {"status": "started"}))
     return views.started(request)
 
 
@@ -38,10 +46,17 @@ def _liveness(*, verbose: bool) -> Answer:
     if trouble is not None:
         body = {"status": "dead", "reason": trouble}
     if verbose:
-        body |= {
-            "saturated": application.is_saturated,
-            "workers": {str(c): application.count(c) for c in Condition},
-            "requests_in_progress": application.requests_in_progress,
-            "oldest_request_seconds": round(application.oldest_request_seconds, 3),
-        }
+        body |= _details(application)
     return 200 if trouble is None else 503, body
+
+
+def _details(application: Application) -> dict[str, Any]:
+    if application.is_blind:
+        known = ("saturated", "workers", "requests_in_progress", "oldest_request_seconds")
+        return {"unknown": BLIND} | dict.fromkeys(known)
+    return {
+        "saturated": application.is_saturated,
+        "workers": {str(c): application.count(c) for c in Condition},
+        "requests_in_progress": application.requests_in_progress,
+        "oldest_request_seconds": round(application.oldest_request_seconds, 3),
+    }

@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from health.conf import conf
+from health.supervisor import vitals
 from metrics import shared
 from metrics.registry import REGISTRY
 from metrics.shared import Worker
@@ -58,6 +59,10 @@ class Application:
     now: float
     is_restarting: bool = False
     """Whether the server that starts the workers lives, and has had no time for new ones."""
+    unseen_life: bool | None = False
+    """Whether a worker lives that has no lane; None: that cannot be told."""
+    had_unseen_life: bool = False
+    """Whether there was such a worker earlier."""
 
     def count(self, condition: Condition) -> int:
         """Return how many workers are in ``condition``."""
@@ -86,18 +91,28 @@ class Application:
         return bool(self.alive) and full == len(self.alive)
 
     @property
+    def is_blind(self) -> bool:
+        """Whether the lanes do not tell what the application is doing."""
+        return not self.alive and self.unseen_life is not False
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there was a worker, or may be one unseen."""
+        return bool(self.workers) or self.had_unseen_life or self.is_blind
+
+    @property
     def trouble(self) -> str | None:
         """Why the application is to be held for dead, or None while it lives.
 
-        Being saturated is not death.
+        Being saturated is not death, nor is what cannot be told.
         """
-        if not self.workers:
-            return NOT_STARTED
-        if not self.alive:
-            return None if self.is_restarting else NONE_ALIVE
-        if self.count(Condition.STUCK) == len(self.alive):
-            return ALL_STUCK
-        return None
+        if self.is_blind:
+            return None
+        if self.alive:
+            return ALL_STUCK if self.count(Condition.STUCK) == len(self.alive) else None
+        if self.is_restarting:
+            return None
+        return NONE_ALIVE if self.has_started else NOT_STARTED
 
 
 def condition_of(worker: Worker, now: float, stuck_seconds: float | None) -> Condition:
@@ -121,14 +136,20 @@ class _Memory:
         self._pids: frozenset[int] = frozenset()
         self._parents: list[psutil.Process] = []
         self._alive_at = time.monotonic()
+        self._was_alive = False
 
-    def look(self, workers: Sequence[Worker]) -> Sequence[Worker]:
+    def look(
+        self, workers: Sequence[Worker], *, lives: bool = False, lived: bool = False
+    ) -> Sequence[Worker]:
         """Return ``workers``, or what was seen last if there are none.
 
         Lanes do not go away. None at all, where there were some, means that they could
-        not be read.
+        not be read. ``lives`` and ``lived`` tell of workers without a lane.
         """
         self.seen = workers or self.seen
+        self._was_alive = self._was_alive or lives or lived or bool(self.seen)
+        if lives:
+            self._alive_at = time.monotonic()
         if pids := frozenset(w.pid for w in self.seen if w.alive):
             self._alive_at = time.monotonic()
             if pids != self._pids:
@@ -140,6 +161,8 @@ class _Memory:
 
         That ends the old ones before the new ones have loaded the application.
         """
+        if not self._was_alive:
+            return False
         if time.monotonic() - self._alive_at > RESTART_SECONDS:
             return False
         return not self._parents or any(parent.is_running() for parent in self._parents)
@@ -158,14 +181,33 @@ _memory = _Memory()
 
 
 def observe() -> Application | None:
-    """Return what the application is doing now; None without a shared store."""
-    store = shared.current()
-    if store is None:
+    """Return what the application is doing now; None where nothing can be known of it.
+
+    Its lanes tell. Under `serve` the application's processes show life beside them:
+    with a run directory that is full, unwritable or gone no lane may tell of a worker
+    that serves. Elsewhere a directory without any lane, this process's own included,
+    proves no death.
+    """
+    store, life = shared.current(), vitals.current()
+    if store is None and life is None:
         return None
-    workers = _memory.look([w for w in store.workers() if w.kind in APPLICATION_KINDS])
+    lanes = [] if store is None else store.workers()
+    workers = [w for w in lanes if w.kind in APPLICATION_KINDS]
+    unseen: bool | None = False
+    lived = life is not None and life.anyone_lived()
+    if not any(w.alive for w in workers):
+        if life is not None:
+            unseen = life.anyone_lives()
+        elif not lanes:
+            unseen = None
+    seen = _memory.look(workers, lives=unseen is True, lived=lived)
     now, stuck = time.time(), conf.stuck_seconds
     return Application(
-        tuple((w, condition_of(w, now, stuck)) for w in workers), now, _memory.is_restarting()
+        tuple((w, condition_of(w, now, stuck)) for w in (seen if life is None else workers)),
+        now,
+        _memory.is_restarting(),
+        unseen,
+        lived,
     )
 
 
@@ -177,8 +219,8 @@ class WorkersCollector(Collector):
         return self._families()
 
     def collect(self) -> Iterator[Metric]:
-        """Return the families; none without a shared store."""
-        if (application := observe()) is None:
+        """Return the families; none where the lanes do not tell."""
+        if (application := observe()) is None or application.is_blind:
             return
         workers, in_progress, oldest = self._families()
         for condition in Condition:

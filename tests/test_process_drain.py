@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import harness
@@ -146,21 +147,42 @@ def test_a_rolling_reload_loses_no_request_and_no_count(tmp_path: Path, worker_c
         assert harness.requests_counted(server.health_port) == load.succeeded
 
 
+def upgrade(server: harness.Server) -> psutil.Process:
+    """Send USR2 to a gunicorn of two workers, and return the new arbiter once it serves."""
+    server.process.send_signal(signal.SIGUSR2)
+
+    def arbiter() -> psutil.Process | None:
+        for process in server.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.ppid() == server.pid and len(process.children()) == 2:
+                    return process
+        return None
+
+    new: psutil.Process = harness.wait_until(arbiter, "the new arbiter")
+    return new
+
+
+def test_the_old_arbiter_of_an_upgrade_waits_for_no_queue(tmp_path: Path) -> None:
+    """Connections that wait at sockets which both have are the new one's, and none is lost."""
+    with by_hand(tmp_path, "sync") as server:
+        new = upgrade(server)
+        in_flight = InFlight(server.port, 30, 1.0)
+        harness.wait_until(lambda: in_flight.results, "a first answer")
+        server.process.send_signal(signal.SIGTERM)
+        harness.wait_until(lambda: "Handling signal: term" in server.output, "the stop")
+        assert len(in_flight.results) < 20  # the queue was not empty
+        assert in_flight.join() == [200] * 30
+        server.process.wait(harness.PATIENCE_SECONDS)
+        os.kill(new.pid, signal.SIGTERM)
+        server.wait_gone()
+
+
 def test_an_upgrade_does_not_drain_the_host(tmp_path: Path) -> None:
     """After USR2 the old arbiter's TERM marks nothing: the new one goes on serving, ready."""
     with by_hand(tmp_path, "sync") as server:
         harness.wait_until(lambda: readiness(server.port)[0] == 200, "ready")
         with harness.Load(server.port, clients=2) as load:
-            server.process.send_signal(signal.SIGUSR2)
-            new = harness.wait_until(
-                lambda: [
-                    p
-                    for p in server.members()
-                    if p.ppid() == server.pid and p.children() and "gunicorn" in str(p.cmdline())
-                ],
-                "the new arbiter",
-            )[0]
-            harness.wait_until(lambda: len(new.children()) == 2, "its workers")
+            new = upgrade(server)
             time.sleep(1.0)
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(harness.PATIENCE_SECONDS)

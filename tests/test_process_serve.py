@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -74,44 +75,6 @@ def test_without_a_health_server(tmp_path: Path) -> None:
         assert harness.is_free(server.health_port)
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--", "--daemon"], "serve cannot watch a gunicorn that goes into the background"),
-        (["--", "--no-such-option"], "unrecognized arguments: --no-such-option"),
-        (["--", "--worker-class", "nonesuch"], "nonesuch"),
-    ],
-)
-def test_words_that_gunicorn_refuses_end_it(tmp_path: Path, words: list[str], message: str) -> None:
-    """What gunicorn will not start with is said, and the exit status is not 0."""
-    done = harness.manage(tmp_path, "serve", "--no-health", *words)
-    assert done.returncode != 0
-    assert message in done.stderr.decode()
-
-
-def test_a_wrong_number_of_workers_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the variable that is to be mended."""
-    monkeypatch.setenv("SENTINEL_WORKERS", "many")
-    done = harness.manage(tmp_path, "serve")
-    assert done.returncode == 1
-    assert done.stderr.decode() == (
-        "CommandError: SENTINEL_WORKERS must be a whole number above 0, not 'many'\n"
-    )
-
-
-def test_an_application_that_cannot_start_ends_it(tmp_path: Path) -> None:
-    """The exit status is not 0, and no health server stays behind."""
-    file = tmp_path / "broken.py"
-    file.write_text("wsgi_app = 'no_such_module:application'\n")
-    argv = [sys.executable, "manage.py", "serve", "--config", str(file)]
-    server = harness.Server(argv, tmp_path)
-    # gunicorn means to say 3, and stumbles over its second worker that fails: then it is 1
-    status = server.wait_gone()
-    assert status in (1, 3)
-    assert f"the application ended with exit status {status}; stopping" in server.output
-    assert harness.is_free(server.health_port)
-
-
 def test_signals_are_passed_on(tmp_path: Path) -> None:
     """TTIN and TTOU change the number of workers, HUP replaces them, USR2 is refused."""
     with harness.serve(tmp_path) as server:
@@ -142,6 +105,32 @@ def test_signals_are_passed_on(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGUSR2)
         harness.wait_until(lambda: "SIGUSR2 is not supported" in server.output, "the refusal")
         assert answers(server.port)
+
+
+def starting(tmp_path: Path) -> harness.Server:
+    """Return a `serve` that has started both servers, which are not up yet."""
+    argv = [sys.executable, "manage.py", "serve", "--workers", "2"]
+    server = harness.Server(argv, tmp_path)
+    server.wait_ready(lambda: "serving: application" in server.output, "the children")
+    return server
+
+
+def test_signals_at_the_start_wait_for_gunicorn(tmp_path: Path) -> None:
+    """What would end or halt a program that has no handler yet does neither."""
+    with starting(tmp_path) as server:
+        for sig in (signal.SIGTTOU, signal.SIGTTIN, signal.SIGUSR1, signal.SIGHUP):
+            server.process.send_signal(sig)
+        server.wait_serving(server.port, server.health_port)
+        assert answers(server.port)
+        assert "starting it again" not in server.output
+
+
+def test_a_stop_at_the_start_is_a_stop(tmp_path: Path) -> None:
+    """The exit status is 0 and nothing is left, though gunicorn had no handler yet."""
+    with starting(tmp_path) as server:
+        assert server.stop() == 0
+        assert harness.is_free(server.port)
+        assert harness.is_free(server.health_port)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +183,23 @@ def test_sigkill_of_parent_or_arbiter_ends_everything(
         assert server.wait_gone() == (-signal.SIGKILL if killed == "parent" else 137)
 
 
+def test_a_worker_that_still_loads_ends_with_the_parent(tmp_path: Path) -> None:
+    """Killed while the application is being loaded, nothing holds the port until it is."""
+    file = tmp_path / "slow.py"
+    file.write_text(
+        "import time\ndef post_fork(server, worker):\n"
+        "    worker.log.info('loading')\n    time.sleep(20)\n"
+    )
+    argv = [sys.executable, "manage.py", "serve", "--workers", "1", "--config", str(file)]
+    with harness.Server(argv, tmp_path) as server:
+        server.wait_ready(lambda: "loading" in server.output, "a worker")
+        server.process.kill()
+        harness.wait_until(
+            lambda: harness.is_free(server.port), "a free port", PORTS_FREE_WITHIN_SECONDS
+        )
+        server.wait_gone()
+
+
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     """The arbiter starts another; nothing else changes."""
     with harness.serve(tmp_path) as server:
@@ -236,13 +242,54 @@ def test_a_killed_health_server_is_restarted(tmp_path: Path, killed: str) -> Non
         assert answers(server.port)
 
 
-def test_a_health_server_that_cannot_start_does_not_harm(tmp_path: Path) -> None:
-    """With its port taken it is started again and again, and the application serves."""
-    with harness.serve(tmp_path, "--health-bind", "fd://99", health=False) as server:
-        harness.wait_until(lambda: server.output.count("starting it again") >= 2, "two restarts")
-        assert "starting it again in 0.5 s" in server.output
-        assert "starting it again in 1 s" in server.output
-        assert answers(server.port)
+def test_a_health_server_that_fails_does_not_harm(tmp_path: Path) -> None:
+    """Killed again and again it is started again, later each time, and the application serves."""
+    with harness.serve(tmp_path) as server:
+        for pause in ("0.5 s", "1 s"):
+            harness.wait_until(lambda: server.family().health_arbiter, "the health server")
+            server.family().health_arbiter[0].kill()
+            said = f"the health server ended with SIGKILL; starting it again in {pause}"
+            harness.wait_until(lambda said=said: said in server.output, "the restart")
+            assert answers(server.port)
+
+
+GIVE_UP = """
+import logging, sys
+from health.supervisor import parent
+from health.supervisor.process import Child
+
+logging.basicConfig(level="INFO")
+parent.FIRST_PAUSE_SECONDS = parent.LONGEST_PAUSE_SECONDS = 0.01
+application = Child("application", ["sleep", "600"])
+health = Child("health server", ["sh", "-c", "exit 7"])
+marks = []
+supervisor = parent.Supervisor(application, health, drain=marks.append, drain_seconds=0.1)
+status, failure = supervisor.run()
+print(marks, failure)
+sys.exit(status)
+"""
+
+
+def test_a_health_server_that_died_for_good_ends_everything(tmp_path: Path) -> None:
+    """After eight failures in a row the host drains, the application stops, the status is its."""
+    argv = [sys.executable, "-c", GIVE_UP]
+    with harness.Program(argv, log=tmp_path / "parent.log") as program:
+        assert program.wait_gone() == 7
+        assert program.output.count("starting it again") == 7
+        what = "the health server ended with exit status 7, 8 times in a row"
+        assert f"[True, False] {what}" in program.output
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="it looks into /proc")
+def test_closed_standard_descriptors_are_no_files_of_ours(tmp_path: Path) -> None:
+    """Started with all three closed, nothing that a server prints can end in the store."""
+    argv = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable]
+    with harness.Server([*argv, "manage.py", "serve", "--workers", "1"], tmp_path) as server:
+        server.wait_serving(server.port, server.health_port)
+        family = server.family()
+        for process in (*family.arbiter, *family.workers, *family.health_workers):
+            for number in (0, 1, 2):
+                assert Path(f"/proc/{process.pid}/fd/{number}").readlink() == Path(os.devnull)
 
 
 def test_orphans_are_adopted_and_ended(tmp_path: Path) -> None:

@@ -12,25 +12,55 @@ import sys
 from collections.abc import Sequence
 
 from health.supervisor.lifeline import die_with_parent
+from health.supervisor.vitals import Vitals, inherit
 from metrics.kind import declare_process_kind
 
 MODULE = "health.supervisor.child"
 
 
-def application_argv(wsgi_app: str, asgi_app: str, words: Sequence[str]) -> list[str]:
-    """Return the command of the application's gunicorn; ``words`` are gunicorn's own."""
-    head = [sys.executable, "-m", MODULE, "application", "--parent", str(os.getpid())]
-    return [*head, "--wsgi-app", wsgi_app, "--asgi-app", asgi_app, "--", *words]
+def application_argv(
+    wsgi_app: str, asgi_app: str, words: Sequence[str], *, health_bind: str, vitals: Vitals
+) -> list[str]:
+    """Return the command of the application's gunicorn, a child of this process.
+
+    ``words`` are gunicorn's own; ``health_bind`` is the address that it must leave to
+    the health server, empty where there is none.
+    """
+    return [
+        *_command("application", vitals),
+        *("--bind", health_bind, "--wsgi-app", wsgi_app, "--asgi-app", asgi_app, "--", *words),
+    ]
 
 
-def health_argv(bind: str, *, parent: int | None = None) -> list[str]:
-    """Return the command of the health server; without ``parent`` it stands alone."""
-    tied = [] if parent is None else ["--parent", str(parent)]
-    return [sys.executable, "-m", MODULE, "health", *tied, "--bind", bind]
+def health_argv(bind: str, *, vitals: Vitals | None = None) -> list[str]:
+    """Return the command of the health server.
+
+    With ``vitals``, which it shares with the application, it is a child of this
+    process; without, it stands alone.
+    """
+    return [*_command("health", vitals), "--bind", bind]
+
+
+def open_standard_descriptors() -> None:
+    """Open what is closed of stdin, stdout and stderr on the null device.
+
+    Else the next files get their numbers: what C code prints would go into the store.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _command(server: str, vitals: Vitals | None) -> list[str]:
+    head = [sys.executable, "-m", MODULE, server]
+    if vitals is None:
+        return head
+    return [*head, "--parent", str(os.getpid()), "--vitals", str(vitals.descriptor)]
 
 
 def main() -> None:
     """Run the server that the command line names."""
+    open_standard_descriptors()
     words = sys.argv[1:]
     own, rest = words, []
     if "--" in words:
@@ -39,19 +69,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
     parser.add_argument("server", choices=["application", "health"])
     parser.add_argument("--parent", type=int)
+    parser.add_argument("--vitals", type=int)
     parser.add_argument("--wsgi-app", default="")
     parser.add_argument("--asgi-app", default="")
     parser.add_argument("--bind", default="")
     given = parser.parse_args(own)
     if given.parent is not None:
         die_with_parent(given.parent)
+    if given.vitals is not None:
+        inherit(given.vitals)
     from health import gunicorn as hooks
     from health.supervisor import servers
 
     if given.server == "application":
         declare_process_kind(hooks.ARBITER_KIND)
         sys.argv = [sys.argv[0], *rest]  # gunicorn reads its words there
-        servers.ServedApplication(wsgi_app=given.wsgi_app, asgi_app=given.asgi_app).run()
+        servers.ServedApplication(
+            wsgi_app=given.wsgi_app, asgi_app=given.asgi_app, health_bind=given.bind
+        ).run()
     else:
         declare_process_kind("health_server")
         # Imported by name only in the worker, when gunicorn calls them.

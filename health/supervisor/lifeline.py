@@ -17,17 +17,22 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LOOK_EVERY_SECONDS = 0.5
 
+_watched_by = 0
+"""The process in which a thread looks."""
+
 
 def die_with_parent(parent: int) -> None:
     """End this process by SIGKILL as soon as ``parent``, its parent's process id, has died.
 
-    Call it from the main thread, and after a change of user, which undoes it. A
+    Call it from the main thread, and again after a change of user, which undoes it. A
     child of this process does not inherit it. If the parent is already dead, this
     process ends here.
     """
+    global _watched_by
     if sys.platform == "linux":
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
+    elif _watched_by != os.getpid():
+        _watched_by = os.getpid()
         threading.Thread(target=_watch, args=(parent,), name="lifeline", daemon=True).start()
     if os.getppid() != parent:  # it died before the kernel knew that we care
         os.kill(os.getpid(), signal.SIGKILL)

@@ -18,15 +18,15 @@ import logging
 import os
 import queue
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum
+from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
 from health.supervisor.lifeline import adopt_orphans
+from health.supervisor.process import Child
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 """The pause before a dead health server is started again doubles from one to the other."""
 STEADY_SECONDS = 60.0
 """A health server that ran so long had no trouble: the next pause is the first again."""
+FAILURES_FOR_GOOD = 8
+"""After so many ends in a row, over a minute at least, a health server is not tried again."""
 QUICK_STOP_SECONDS = 2.0
 """How long a process may take to stop at once, before SIGKILL."""
 HEALTH_STOP_SECONDS = 5.0
@@ -44,6 +46,15 @@ PASSED_TO_BOTH = (signal.SIGHUP, signal.SIGUSR1)
 PASSED_TO_APPLICATION = (signal.SIGTTIN, signal.SIGTTOU)
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 UNSUPPORTED = (signal.SIGUSR2, signal.SIGWINCH)
+ENDED_BY_US = (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
+"""Signals that end an application which was asked to stop before it could handle them."""
+
+
+class Ending(NamedTuple):
+    """How it ended: the exit status, and what failed, or None after a stop that was asked for."""
+
+    status: int
+    failure: str | None
 
 
 class State(Enum):
@@ -54,52 +65,13 @@ class State(Enum):
     STOPPING = "stopping"
 
 
-@dataclass
-class Child:
-    """A process of ours: its command, and its process id while it runs.
-
-    It leads a process group of its own, so that Ctrl-C reaches the parent alone and
-    whatever it leaves behind can be found.
-    """
-
-    name: str
-    argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)
-    pass_fds: Sequence[int] = ()
-    pid: int = 0
-    started: float = 0.0
-
-    def start(self) -> None:
-        """Start it."""
-        process = subprocess.Popen(
-            self.argv,
-            env={**os.environ, **self.env},
-            pass_fds=self.pass_fds,
-            process_group=0,
-        )
-        # Every child is reaped in one place, by waitpid; Popen must not try as well.
-        process.returncode = 0
-        self.pid, self.started = process.pid, time.monotonic()
-
-    def signal(self, sig: int) -> None:
-        """Send it ``sig``; nothing happens when it does not run."""
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, sig)
-
-    def ended(self) -> None:
-        """Note that it was reaped, and kill what is left of its group."""
-        pid, self.pid = self.pid, 0
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-
-
 class Supervisor:
-    """Runs ``application`` and, unless it is None, ``health``, until the application ends.
+    """Runs ``application`` and, unless it is None, ``health``, until one has ended for good.
 
-    ``drain`` is called with True when a stop begins, and with False at the start, to
-    mark this host as draining or not; it must not raise. ``drain_seconds`` is how long
-    both go on serving after the mark.
+    The application is not started again; the health server is, until it has failed
+    `FAILURES_FOR_GOOD` times in a row. ``drain`` is called with True when a stop begins,
+    to mark this host as draining, and with False at the end; it must not raise.
+    ``drain_seconds`` is how long both go on serving after the mark.
     """
 
     def __init__(
@@ -118,31 +90,32 @@ class Supervisor:
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._timers: dict[Callable[[], None], float] = {}
         self._pause = FIRST_PAUSE_SECONDS
-        self._application_status: int | None = None
-        self._killed = False
+        self._failures = 0
+        self._application_ended_with: int | None = None
+        self._failure: tuple[str, int] | None = None
 
-    def run(self) -> int:
-        """Serve until the end, and return the exit status.
+    def run(self) -> Ending:
+        """Serve until the end, and return how it came.
 
-        After a stop that was asked for: the application's own, or 0 where it had to be
-        killed; else its own (128 and the signal's number where one killed it), or 1
-        where that is 0. To be called in the main thread, once.
+        The exit status after a stop that was asked for is the application's own, or 0
+        where a signal of ours ended it. Else it is that of what failed: 128 and the
+        signal's number where one killed it, or 1 where it ended with 0. To be called in
+        the main thread, once.
         """
         self._install_handlers()
         adopt_orphans()
-        self._drain(False)
         self.application.start()
         if self.health is not None:
             self.health.start()
         logger.info("serving: application %d", self.application.pid)
-        while self._application_status is None or (self.health and self.health.pid):
+        while self._application_ended_with is None or (self.health and self.health.pid):
             sig = self._next_signal()
             if sig is not None:
                 self._handle(sig)
             self._run_timers()
         self._end_orphans()
         self._drain(False)
-        return self._exit_status()
+        return self._ending()
 
     # --- signals and timers ------------------------------------------------------------
 
@@ -212,7 +185,7 @@ class Supervisor:
         logger.info("stopping")
         self._timers.clear()
         self.application.signal(signal.SIGTERM)
-        if self._application_status is not None:
+        if self._application_ended_with is not None:
             self._stop_health()
 
     def _stop_health(self) -> None:
@@ -228,7 +201,6 @@ class Supervisor:
         self._after(QUICK_STOP_SECONDS, self._kill)
 
     def _kill(self) -> None:
-        self._killed = True
         for child in self._children():
             if child.pid:
                 logger.warning("the %s (%d) did not stop: SIGKILL", child.name, child.pid)
@@ -255,10 +227,9 @@ class Supervisor:
 
     def _application_ended(self, code: int) -> None:
         self.application.ended()
-        self._application_status = code
+        self._application_ended_with = code
         if self.state is not State.STOPPING:
-            logger.error("the application ended with %s; stopping", _describe(code))
-            self._application_status = code or 1
+            self._fail(f"the application ended with {_describe(code)}", code)
             self.state = State.STOPPING
             self._timers.clear()
         self._stop_health()
@@ -270,14 +241,20 @@ class Supervisor:
         if self.state is State.STOPPING:
             return
         if lived >= STEADY_SECONDS:
-            self._pause = FIRST_PAUSE_SECONDS
-        logger.error(
-            "the health server ended with %s; starting it again in %g s",
-            _describe(code),
-            self._pause,
-        )
-        self._after(self._pause, self.health.start)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+            self._pause, self._failures = FIRST_PAUSE_SECONDS, 0
+        self._failures += 1
+        what = f"the health server ended with {_describe(code)}"
+        if self._failures < FAILURES_FOR_GOOD:
+            logger.error("%s; starting it again in %g s", what, self._pause)
+            self._after(self._pause, self.health.start)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        elif self.state is State.RUNNING:
+            self._fail(f"{what}, {self._failures} times in a row", code)
+            self._begin_drain()
+
+    def _fail(self, what: str, code: int) -> None:
+        logger.error("%s; stopping", what)
+        self._failure = self._failure or (what, _status(code) or 1)
 
     def _end_orphans(self) -> None:
         """Stop what the application's processes left behind and we adopted."""
@@ -289,11 +266,20 @@ class Supervisor:
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
-    def _exit_status(self) -> int:
-        code = self._application_status or 0
-        if code < 0:
-            return 0 if self._killed else 128 - code
-        return code
+    def _ending(self) -> Ending:
+        if self._failure is not None:
+            what, status = self._failure
+            return Ending(status, what)
+        code = self._application_ended_with or 0
+        if -code in ENDED_BY_US:
+            return Ending(0, None)
+        # asked to stop, it failed at that
+        failure = f"the application ended with {_describe(code)}" if code else None
+        return Ending(_status(code), failure)
+
+
+def _status(code: int) -> int:
+    return code if code >= 0 else 128 - code
 
 
 def _describe(code: int) -> str:

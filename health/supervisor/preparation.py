@@ -1,19 +1,35 @@
 """What happens in the run directory when a service starts, and what its settings say of a stop.
 
-It reads Django's settings, but needs no ``django.setup()``.
+It reads Django's settings, but needs no ``django.setup()``. One run directory is one
+service: a second server of it must not clear what the first one lives by.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import time
 from typing import Any
 
 from health import drain, lifecycle, marks
 from health.conf import conf
+from health.locks import FileLock
+from health.workers import APPLICATION_KINDS
 from metrics import shared
 from metrics.conf import conf as metrics_conf
+from metrics.rundir import ensure_private
 
 logger = logging.getLogger(__name__)
+
+LOCK = "serve.lock"
+"""Held by the parent of a `serve` as long as it lives; the kernel frees it."""
+PATIENCE_SECONDS = 2.0
+"""How long the workers of a server that was killed may be seen yet."""
+
+
+class ServedError(ValueError):
+    """Another `serve` has the run directory."""
 
 
 def read() -> dict[str, Any]:
@@ -25,13 +41,47 @@ def read() -> dict[str, Any]:
     }
 
 
+def claim() -> FileLock | None:
+    """Make this process the one parent of the run directory, as long as it lives.
+
+    Return the lock, or None where there is no directory, or none that can be used,
+    which is logged. Raises ServedError, which names the parent that has it.
+    """
+    if (run_dir := metrics_conf.run_dir) is None:
+        return None
+    try:
+        ensure_private(run_dir, strict=metrics_conf.run_dir_is_auto)
+        lock = FileLock(run_dir / LOCK)
+        if not lock.try_acquire():
+            raise ServedError(
+                f"{run_dir} belongs to another serve{_process_in(lock)}: stop that one first, or"
+                " give each service a SENTINEL_RUN_DIR of its own"
+            )
+        with contextlib.suppress(OSError):
+            lock.path.write_text(str(os.getpid()))
+    except OSError as e:
+        logger.error("whether another serve has the run directory is not known: %s", e)
+        return None
+    return lock
+
+
 def begin() -> None:
     """Start anew: no figures of a service that has ended, no drain of its stop.
 
-    Figures stay where another process of the service lives. A fault is logged.
+    Figures stay where another process of the service lives; where one serves its
+    application, its board and its drain stay as well. A fault is logged.
     """
     try:
-        if (run_dir := metrics_conf.run_dir) is not None:
+        run_dir = metrics_conf.run_dir
+        if run_dir is not None:
+            if server := _another_server(str(run_dir)):
+                logger.warning(
+                    "%s is used by another server (process %d): nothing in it is cleared. Give"
+                    " each service a SENTINEL_RUN_DIR of its own, or a stop of one drains both.",
+                    run_dir,
+                    server,
+                )
+                return
             shared.reset_if_idle(run_dir)
         lifecycle.begin_service()
     except OSError as e:
@@ -47,3 +97,20 @@ def mark_drain(draining: bool) -> None:
             drain.unmark()
     except OSError as e:
         logger.error("this host cannot be marked as draining: %s", e)
+
+
+def _process_in(lock: FileLock) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return f" (process {int(lock.path.read_text())})"
+    return ""
+
+
+def _another_server(run_dir: str) -> int | None:
+    """Return the process id of a worker, not ours, that serves this service's application."""
+    store = shared.current() or shared.Store(run_dir, strict=metrics_conf.run_dir_is_auto)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        alive = [w.pid for w in store.workers() if w.alive and w.kind in APPLICATION_KINDS]
+        if not alive or time.monotonic() > deadline:
+            return min(alive, default=None)
+        time.sleep(0.1)

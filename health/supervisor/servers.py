@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  #
 from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
 
 from health import gunicorn as hooks
-from health.supervisor import options
+from health.supervisor import addresses, masks, options, vitals
 
 HEALTH_THREADS = 4
 """Probes and scrapes that the health server answers side by side."""
@@ -20,13 +21,16 @@ class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has 
 
     Our hooks run before those of the configuration file, which need not import them.
     ``wsgi_app`` and ``asgi_app`` are ``module:name``; the worker class chooses, unless
-    the configuration names an application itself.
+    the configuration names an application itself. ``health_bind`` is the health
+    server's address, empty where there is none.
     """
 
     app_uri: str
 
-    def __init__(self, *, wsgi_app: str, asgi_app: str) -> None:
+    def __init__(self, *, wsgi_app: str, asgi_app: str, health_bind: str) -> None:
         self._apps = {"wsgi": wsgi_app, "asgi": asgi_app}
+        self._health_bind = health_bind
+        self._first_error = _FirstError(logging.ERROR)
         super().__init__("%(prog)s [OPTIONS]", prog="serve --")
 
     def init(self, parser: Any, opts: Any, args: list[str]) -> dict[str, Any] | None:
@@ -36,13 +40,74 @@ class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has 
 
     def load_config(self) -> None:
         """Load the configuration, then put our hooks before its own."""
+        try:
+            self._load_config()
+        except Exception as e:
+            _say(str(e))
+            raise
+        except SystemExit as e:  # after gunicorn has printed what is wrong with a file
+            if (cause := e.__context__) is not None:
+                _say(f"its configuration cannot be loaded: {type(cause).__name__}: {cause}")
+            raise
+
+    def load(self) -> Any:
+        """Return the application; what is wrong with it is kept for the parent's last line."""
+        try:
+            return super().load()
+        except Exception as e:
+            _say(f"the application cannot be loaded: {type(e).__name__}: {e}")
+            raise
+
+    def run(self) -> None:
+        """Serve, and keep for the parent what gunicorn says before it does."""
+        logging.getLogger("gunicorn.error").addHandler(self._first_error)
+        super().run()
+
+    def _ready(self) -> None:
+        logging.getLogger("gunicorn.error").removeHandler(self._first_error)
+        masks.let_through()
+
+    def _load_config(self) -> None:
         self.cfg.set("wsgi_app", self._apps["wsgi"])
         super().load_config()
         if self.app_uri == self._apps["wsgi"] and hooks.is_async(self.cfg):
             self.app_uri = self._apps["asgi"]
-        hooks.attach(self.cfg)
+        hooks.attach(self.cfg, self._ready)
+        self._leave_common_control_socket()
+        self._check()
+
+    def _leave_common_control_socket(self) -> None:
+        """Have no control socket at its default path, one for all gunicorns of a user."""
+        socket = self.cfg.settings.get("control_socket")  # it came with gunicorn 25.1
+        if socket is not None and socket.get() == socket.default:
+            self.cfg.set("control_socket_disable", True)
+
+    def _check(self) -> None:
+        _ = self.cfg.worker_class  # imports it
         if self.cfg.daemon:
             raise RuntimeError("serve cannot watch a gunicorn that goes into the background")
+        for name in ("workers", "threads"):
+            if (number := getattr(self.cfg, name)) < 1:
+                raise RuntimeError(f"{name} must be 1 or more, not {number}")
+        mine = self.cfg.address
+        if self._health_bind and addresses.overlap(self._health_bind, mine):
+            raise RuntimeError(
+                f"the application and the health server cannot both listen on {self._health_bind}"
+            )
+
+
+class _FirstError(logging.Handler):
+    """Keeps the first error of a start: those after it only say what follows from it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leave it as the last words, if there are none."""
+        if (mine := vitals.current()) is not None and not mine.words():
+            mine.say(record.getMessage())
+
+
+def _say(words: str) -> None:
+    if (mine := vitals.current()) is not None:
+        mine.say(words.partition("\n")[0].rstrip(": "))
 
 
 class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -62,6 +127,8 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "graceful_timeout": 2,
             "proc_name": "health_server",
             "control_socket_disable": True,
+            "when_ready": lambda arbiter: masks.let_through(),
+            "post_fork": lambda arbiter, worker: hooks.tie_to_arbiter(worker),
             "post_worker_init": self._post_worker_init,
             # no request is large or slow to send
             "limit_request_line": 2048,
@@ -77,4 +144,5 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
     def _post_worker_init(self, worker: Any) -> None:
         hooks.tie_to_arbiter(worker)
+        hooks.announce(worker)  # so that it can tell whether the store works
         self._prober()

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from health.supervisor import activation, child, options
+from health.supervisor import activation, addresses, child, options
 
 
 class Command(BaseCommand):
@@ -34,6 +34,10 @@ class Command(BaseCommand):
             bind = f"fd://{only}"
         if not bind:
             raise CommandError("SENTINEL_HEALTH_BIND is set to nothing; name an address by --bind")
+        try:
+            addresses.check_usable(bind)
+        except addresses.AddressError as e:
+            raise CommandError(f"the health server {e}") from e
         search = [os.path.abspath(sys.path[0]), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         argv = child.health_argv(bind)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
 
 from health.conf import conf
-from health.supervisor import activation, child, options, preparation
-from health.supervisor.parent import Child, Supervisor
+from health.supervisor import activation, addresses, child, options, preparation
+from health.supervisor.parent import Supervisor
+from health.supervisor.process import Child
+from health.supervisor.vitals import Vitals
 
 
 class Command(BaseCommand):
@@ -32,8 +36,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--no-health", action="store_true", help="do not start the health server"
         )
-        parser.add_argument("--workers", type=int, help="SENTINEL_WORKERS, 2 x cores + 1")
-        parser.add_argument("--threads", type=int, help="threads of each worker")
+        parser.add_argument("--workers", type=_count, help="SENTINEL_WORKERS, 2 x cores + 1")
+        parser.add_argument("--threads", type=_count, help="threads of each worker")
         parser.add_argument("--worker-class", metavar="CLASS", help="sync, gthread, gevent, asgi")
         parser.add_argument(
             "--config",
@@ -44,6 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Serve until the end; exits with the parent's status."""
+        child.open_standard_descriptors()
         health_bind = given["health_bind"] or options.health_bind()
         sockets = activation.take()
         if sockets.application is not None:
@@ -54,40 +59,70 @@ class Command(BaseCommand):
             wsgi_app, asgi_app = _application_names()
             drain_seconds = conf.drain_seconds
             options.workers()
+            words = _gunicorn_words(given)
+            if given["no_health"]:
+                health_bind = ""
+            lock = preparation.claim()
+            if health_bind:
+                addresses.check_usable(health_bind)
+        except addresses.AddressError as e:
+            raise CommandError(f"the health server {e}") from e
         except ValueError as e:
             raise CommandError(str(e)) from e
         path = {"PYTHONPATH": os.pathsep.join(filter(None, _search_path()))}
+        vitals = Vitals.create()
         application = Child(
             "application",
-            child.application_argv(wsgi_app, asgi_app, _gunicorn_words(given)),
+            child.application_argv(
+                wsgi_app, asgi_app, words, health_bind=health_bind, vitals=vitals
+            ),
             # What a gunicorn.conf.py for a gunicorn alone binds too is the health server's.
             env={**path, "SENTINEL_HEALTH_BIND": ""},
-            pass_fds=sockets.for_application(),
+            pass_fds=[*sockets.for_application(), vitals.descriptor],
         )
         health = Child(
             "health server",
-            child.health_argv(health_bind, parent=os.getpid()),
+            child.health_argv(health_bind, vitals=vitals),
             # systemd is to hear READY from the application alone
             env={**path, "NOTIFY_SOCKET": ""},
-            pass_fds=sockets.for_health(),
+            pass_fds=[*sockets.for_health(), vitals.descriptor],
         )
         preparation.begin()
         supervisor = Supervisor(
             application,
-            None if given["no_health"] or not health_bind else health,
+            health if health_bind else None,
             drain=preparation.mark_drain,
             drain_seconds=drain_seconds,
         )
-        sys.exit(supervisor.run())
+        status, failure = supervisor.run()
+        if lock is not None:
+            lock.release()
+        if failure is not None:
+            # the last line, since what was said at the time is buried under others
+            why = vitals.words()
+            raise CommandError(f"{failure}: {why}" if why else failure, returncode=status)
+        sys.exit(status)
+
+
+def _count(text: str) -> int:
+    """Return a whole number above 0, as an option's value. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
 
 
 def _gunicorn_words(given: dict[str, Any]) -> list[str]:
-    """Return the command line of gunicorn that the options stand for."""
+    """Return the command line of gunicorn that the options stand for.
+
+    Exits with gunicorn's own message where it does not know one.
+    """
     words = []
     for name in ("config", "bind", "workers", "threads", "worker_class"):
         if given[name] is not None:
             words += [f"--{name.replace('_', '-')}", str(given[name])]
-    return [*words, *given["gunicorn"]]
+    words += given["gunicorn"]
+    Config("%(prog)s [OPTIONS]", prog="serve --").parser().parse_args(words)
+    return words
 
 
 def _application_names() -> tuple[str, str]:
