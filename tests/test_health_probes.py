@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 import threading
@@ -37,6 +36,7 @@ from health.probes import (
 )
 from health.rounds import describe
 from tests import misbehaving
+from tests.databases import other_database
 from tests.harness import ROOT, Program, free_port, wait_until
 from tests.misbehaving import Certificates, Redis, http_answer
 
@@ -201,22 +201,16 @@ def _open_files(path: Path) -> int:
     return [f.path for f in psutil.Process().open_files()].count(str(path))
 
 
-@contextlib.contextmanager
-def other_database(path: Path) -> Iterator[Path]:
-    """Configure a second database, a file."""
-    settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
-    both = connections.configure_settings({"default": {}, "other": settings})
-    connections.settings["other"] = both["other"]
-    try:
-        yield path
-    finally:
-        del connections.settings["other"]
+def sqlite(path: Path) -> dict[str, Any]:
+    """Return the settings of a database that is a file."""
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
 
 
 @pytest.fixture
 def database(tmp_path: Path, unblocked: None) -> Iterator[Path]:
     """Configure a second database that can be opened."""
-    with other_database(tmp_path / "other.sqlite3") as path:
+    path = tmp_path / "other.sqlite3"
+    with other_database(sqlite(path)):
         yield path
 
 
@@ -255,7 +249,7 @@ def test_a_stale_connection_is_reopened_and_not_reported(database: Path) -> None
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_database_that_cannot_be_opened(persistent: bool) -> None:
     """What the driver says is the error."""
-    with other_database(Path("/nonexistent/db.sqlite3")):
+    with other_database(sqlite(Path("/nonexistent/db.sqlite3"))):
         error = outcome(DatabaseProbe("other", persistent=persistent))
     assert error == f"{OperationalError.__name__}: unable to open database file"
 
