@@ -165,8 +165,11 @@ def _configured_store() -> Store:
     """Return the store that the settings name."""
     if conf.health_store != FILE:
         from health.cachestore import CacheStore
+        from health.mirror import Mirror
 
-        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX))
+        run_dir, strict = conf.run_dir, conf.run_dir_is_auto
+        mirror = None if run_dir is None else Mirror(run_dir, strict=strict)
+        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX), mirror)
     if conf.run_dir is None:
         return MemoryStore()
     return FileStore(conf.run_dir, strict=conf.run_dir_is_auto)

@@ -76,6 +76,7 @@ class Prober:
     def run_forever(self) -> None:
         """Stand by until it is this process's turn, then probe, until `stop`."""
         failing = False
+        self._board.document()  # one in a cache is followed from the first look on
         while not self._stopping.is_set():
             try:
                 if self._election.win():
