@@ -120,13 +120,19 @@ def test_every_answer_may_not_be_stored_and_sets_no_cookie(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/started"])
 def test_head_works_and_other_methods_do_not(path: str) -> None:
-    """HEAD has GET's status and no body; the rest is 405 with Allow."""
-    get, head = Client().get(path), Client().head(path)
-    assert (head.status_code, head.content) == (get.status_code, b"")
+    """HEAD has GET's status and headers and no body; the rest is 405 with Allow."""
+    for accept in ("*/*", "text/html", "application/health+json"):
+        get, head = (
+            Client().generic(method, path, headers={"accept": accept}) for method in ("GET", "HEAD")
+        )
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert dict(head.headers) == dict(get.headers)
+        assert head.headers["Content-Length"] == str(len(get.content))
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         response = Client().generic(method, path)
         assert response.status_code == 405
         assert response.headers["Allow"] == "GET, HEAD"
+        assert response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
