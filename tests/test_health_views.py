@@ -98,7 +98,18 @@ def test_exclude_passes_a_backend_over() -> None:
     BOARD.report("b", False)
     assert answer("/ready?exclude=a") == (503, JSON, '{"status": "not_ready"}')
     assert answer("/ready?exclude=b") == (200, JSON, '{"status": "ready"}')
-    assert answer("/ready?exclude=a&exclude=b") == (503, JSON, NO_BACKENDS)
+
+
+@pytest.mark.parametrize("policy", ["any", "all", "critical"])
+def test_nothing_left_to_judge_is_not_ready(policy: str) -> None:
+    """With all excluded, or a tag that none has, nothing speaks for readiness; that is said."""
+    body = '{"status": "not_ready", "reason": "no backends selected"}'
+    BOARD.report("a", True)
+    with override_settings(SENTINEL_READINESS=policy):
+        for query in ("exclude=a", "tag=mistyped"):
+            assert answer(f"/ready?{query}") == (503, JSON, body)
+    BOARD.clear()
+    assert answer("/ready?exclude=a") == (503, JSON, NO_BACKENDS)
 
 
 def test_started_waits_for_the_first_check_of_each_backend() -> None:
