@@ -135,20 +135,25 @@ _guard = threading.Lock()
 _own: tuple[int, Prober | None] = (0, None)
 
 
-def ensure_started() -> None:
+def is_started() -> bool:
+    """Whether `ensure_started` was called in this process, whatever came of it."""
+    return _own[0] == os.getpid()
+
+
+def ensure_started() -> bool:
     """Start the prober in this process, once, if there is anything to probe.
 
-    For processes that serve requests; they call it after the fork. With
-    ``SENTINEL_RUN_DIR = None`` nothing starts: what a test sees must be its own
-    doing. Never raises.
+    Whether this call did. For processes that serve requests; they call it after the
+    fork. With ``SENTINEL_RUN_DIR = None`` nothing starts: what a test sees must be its
+    own doing. Never raises.
     """
     global _own
     pid = os.getpid()
     if _own[0] == pid:
-        return
+        return False
     with _guard:
         if _own[0] == pid:
-            return
+            return False
         prober = None
         try:
             shared = conf.run_dir is not None or conf.health_store != FILE
@@ -159,6 +164,7 @@ def ensure_started() -> None:
             FAULTS.labels("prober").inc()
             logger.exception("the prober could not be started")
         _own = (pid, prober)
+        return prober is not None
 
 
 os.register_at_fork(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import AsyncClient, Client, override_settings
 
-from health import drain
+from health import drain, prober, views
 from health.board import BOARD
 from health.config import declare, parse
 
@@ -283,6 +285,57 @@ def test_an_async_stack_answers_the_same() -> None:
     with override_settings(ALLOWED_HOSTS=["example.org"]):
         assert asyncio.run(_get("/ready")) == (200, b'{"status": "ready"}')
         assert asyncio.run(_get("/admin/login/"))[0] == 400
+
+
+@pytest.fixture
+def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process be one that nobody has asked yet."""
+    monkeypatch.setattr(prober, "_own", (0, None))
+    with override_settings(SENTINEL_RUN_DIR=str(tmp_path / "run")):
+        yield
+        _, ours = prober._own
+        if ours is not None:
+            ours.stop()
+
+
+def _well() -> None:
+    """Check nothing."""
+
+
+@pytest.mark.usefixtures("fresh_process")
+@pytest.mark.parametrize("path", ["/ready", "/ready?verbose", "/started"])
+def test_the_first_answer_waits_for_the_first_checks(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sets the checks off by asking is told what came of them."""
+    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 30)
+    with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": _well}}):
+        assert answer(path)[0] == 200
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_first_answer_waits_in_an_async_stack_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it waits in a thread, and the event loop goes on."""
+    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 30)
+    loop_went_on = threading.Event()
+
+    async def ask() -> tuple[int, bytes]:
+        asyncio.get_running_loop().call_soon(loop_went_on.set)
+        return await _get("/ready")
+
+    with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": lambda: loop_went_on.wait(1)}}):
+        assert asyncio.run(ask()) == (200, b'{"status": "ready"}')
+        assert asyncio.run(_get("/ready")) == (200, b'{"status": "ready"}')
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_first_answer_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that hangs is not waited for: the answer is that too little is known."""
+    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 0.01)
+    release = threading.Event()
+    with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": release.wait}}):
+        assert answer("/ready") == (503, JSON, STALE)
+        release.set()
 
 
 @pytest.mark.parametrize("query", ["exclude=%ff%00", "verbose=&exclude=" + "x" * 5000, "&&==", "%"])
