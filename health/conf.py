@@ -58,7 +58,7 @@ class Conf:
     def readiness_name(self) -> str:
         """``SENTINEL_READINESS``: ``any``, ``all``, ``critical`` or a dotted path."""
         value: Any = getattr(settings, "SENTINEL_READINESS", "any")
-        if isinstance(value, str) and (value in policy.POLICIES or "." in value):
+        if isinstance(value, str) and (value in policy.POLICIES or config.is_dotted_path(value)):
             return value
         raise ImproperlyConfigured(
             f"SENTINEL_READINESS must be one of {', '.join(policy.POLICIES)}"
@@ -200,8 +200,8 @@ def _policy(name: str) -> policy.Policy:
         return policy.POLICIES[name]
     try:
         found = import_string(name)
-    except ImportError as e:
-        raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e}") from e
+    except Exception as e:  # a module raises what it likes while it is imported
+        raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e!r}") from e
     if not callable(found):
         raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which cannot be called")
     checked: policy.Policy = found

@@ -20,6 +20,10 @@ MAX_NAME = 100
 """The longest name of a backend: it is a label, a column and a word in a query."""
 
 
+MAX_SECONDS = 1e8
+"""The longest time that makes sense, some three years: more is a slip, and overflows somewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendConfig:
     """How one backend is probed; times are in seconds.
@@ -124,7 +128,7 @@ def _problems_of_one(path: str, item: Mapping[str, Any]) -> Iterator[str]:
         if key != "PROBE" and key not in DEFAULTS:
             yield f"{path}[{key!r}] is no option; there are PROBE, {', '.join(DEFAULTS)}"
     probe = item.get("PROBE")
-    if not callable(probe) and not (isinstance(probe, str) and "." in probe):
+    if not callable(probe) and not is_dotted_path(probe):
         yield f"{path}['PROBE'] must be a dotted path or a callable, not {probe!r}"
     get = {**DEFAULTS, **item}
     if not isinstance(get["OPTIONS"], Mapping) or not all(
@@ -153,7 +157,12 @@ def _problems_of_one(path: str, item: Mapping[str, Any]) -> Iterator[str]:
         yield f"{path}['SCOPE'] must be one of {', '.join(SCOPES)}, not {get['SCOPE']!r}"
 
 
+def is_dotted_path(value: Any) -> bool:
+    """Whether ``value`` is words with dots between them, as the path of a thing in a module is."""
+    return isinstance(value, str) and "." in value and all(map(str.isidentifier, value.split(".")))
+
+
 def _is_duration(value: Any) -> bool:
     return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -85,6 +86,37 @@ def test_a_hung_probe_holds_up_no_other() -> None:
         )
         assert board["hung"].healthy is None
         release.set()
+
+
+class _Mute(Exception):  # noqa: N818 - it is no error's name that matters here
+    def __str__(self) -> str:
+        raise ValueError("it cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (SystemExit("bye"), "SystemExit: bye"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (_Mute(), "_Mute"),
+    ],
+)
+def test_whatever_a_probe_raises_is_a_failure_and_no_more(
+    raised: BaseException, error: str
+) -> None:
+    """It ends neither its thread, which others use, nor the loop, time after time."""
+
+    def probe() -> None:
+        raise raised
+
+    backends = backend(probe) | parse(
+        {"well": {"PROBE": lambda: None, "INTERVAL": 0.1, "TIMEOUT": 0.09}}
+    )
+    with probing(backends) as board:
+        wait_until(lambda: "db" in board and board["db"].consecutive_failures >= 5, "five failures")
+        assert board["db"].error == error
+        wait_until(lambda: board.is_healthy("well"), "the other")
 
 
 def test_a_backend_that_is_no_longer_configured_leaves_the_board() -> None:

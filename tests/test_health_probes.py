@@ -413,6 +413,7 @@ SECRET = "s3cr3t-value"
         lambda: HTTPProbe(f"http://h/?key={SECRET}", headers={"X": SECRET}, auth=("u", SECRET)),
         lambda: RedisProbe(f"redis://:{SECRET}@h/0", options={"password": SECRET}),
         lambda: MCPProbe(url=f"http://h/{SECRET}", headers={"Authorization": f"Bearer {SECRET}"}),
+        lambda: HTTPProbe("http://h/", headers={"X": "http://[", "Y": SECRET}),
         lambda: MCPProbe(command=["x", SECRET], env={"TOKEN": SECRET}),
         lambda: build(parse({"b": {"PROBE": print, "OPTIONS": {"sep": SECRET}}})["b"]),
     ],

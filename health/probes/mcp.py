@@ -22,6 +22,7 @@ from typing import Any
 import urllib3
 
 from health.probes.base import Probe, ProbeError
+from health.probes.options import FilePath
 
 VERSION = "2025-06-18"
 MAX_BYTES = 1024 * 1024
@@ -41,12 +42,14 @@ class MCPProbe(Probe):
 
     url: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    command: Sequence[str] | None = field(default=None, repr=False)
+    command: Sequence[FilePath] | None = field(default=None, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.command is None):
             raise ValueError("give either url or command")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
         if isinstance(self.command, str) or (self.command is not None and not self.command):
             raise ValueError("command must be a list: the program and its arguments")
 
@@ -165,7 +168,9 @@ def _read_http(
 
 
 @contextlib.contextmanager
-def _over_stdio(command: Sequence[str], env: Mapping[str, str], deadline: float) -> Iterator[Call]:
+def _over_stdio(
+    command: Sequence[FilePath], env: Mapping[str, str], deadline: float
+) -> Iterator[Call]:
     process = subprocess.Popen(
         list(command),
         env={**os.environ, **env},
