@@ -144,10 +144,11 @@ def _as_health_json(body: Mapping[str, Any]) -> str:
     if body.get("reason"):
         draft["notes"] = [body["reason"]]
     if backends:
-        draft["checks"] = {
-            f"{name.replace(':', '_')}:responseTime": [_check(name, b)]
-            for name, b in backends.items()
-        }
+        checks: dict[str, list[dict[str, Any]]] = {}
+        for name, b in backends.items():
+            key = f"{name.replace(':', '_')}:responseTime"  # a colon parts name and measurement
+            checks.setdefault(key, []).append(_check(name, b))
+        draft["checks"] = checks
     return json.dumps(draft)
 
 

@@ -115,7 +115,7 @@ def problems(value: Any) -> Iterator[str]:
     for name, item in value.items():
         if not isinstance(name, str) or not name.strip():
             yield f"{SETTING} has a backend without a name: {name!r}"
-        elif len(name) > MAX_NAME or not name.isprintable():
+        elif not is_name(name):
             yield f"{SETTING}[{name!r}]: a name is at most {MAX_NAME} printable characters"
         elif not isinstance(item, Mapping):
             yield f"{SETTING}[{name!r}] must be a dictionary, not {type(item).__name__}"
@@ -157,12 +157,25 @@ def _problems_of_one(path: str, item: Mapping[str, Any]) -> Iterator[str]:
         yield f"{path}['SCOPE'] must be one of {', '.join(SCOPES)}, not {get['SCOPE']!r}"
 
 
+def is_name(value: Any) -> bool:
+    """Whether ``value`` can name a backend."""
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and (len(value) <= MAX_NAME and value.isprintable())
+    )
+
+
 def is_dotted_path(value: Any) -> bool:
     """Whether ``value`` is words with dots between them, as the path of a thing in a module is."""
     return isinstance(value, str) and "." in value and all(map(str.isidentifier, value.split(".")))
 
 
+def is_seconds(value: Any) -> bool:
+    """Whether ``value`` is a time of 0 seconds or more that a clock can hold."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value <= MAX_SECONDS
+
+
 def _is_duration(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS
-    )
+    return is_seconds(value) and value > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -42,6 +43,32 @@ def test_reports_are_followed_at_once() -> None:
     backend = board["tools"]
     assert (backend.consecutive_failures, backend.consecutive_successes) == (1, 0)
     assert backend.error == "refused"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "two\nlines"},
+        {"name": "\ud800"},
+        {"name": "x" * 101},
+        {"name": 5},
+        {"healthy": None},
+        {"healthy": "yes"},
+        {"latency": -1.0},
+        {"latency": float("nan")},
+        {"latency": "fast"},
+        {"error": ValueError("x")},
+        {"max_age": -1},
+        {"max_age": float("inf")},
+    ],
+)
+def test_a_report_that_makes_no_sense_is_the_callers_mistake(wrong: dict[str, Any]) -> None:
+    """It is refused at once, and the board stays as it was."""
+    board = BackendHealthMap()
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        board.report(**{"name": "b", "healthy": True, **wrong})
+    assert board.is_empty
 
 
 def test_maps_are_isolated() -> None:

@@ -20,7 +20,7 @@ import pytest
 from django.test import override_settings
 
 from health import clock, readiness
-from health.board import BackendHealthMap
+from health.board import BOARD, BackendHealthMap
 from health.cachestore import CacheElection, CacheStore
 from health.config import parse
 from health.locks import FileLock
@@ -348,3 +348,4 @@ def test_a_cache_that_was_never_there_is_the_checkers_fault() -> None:
     """A board that cannot be read says so, and does not call the backends ill."""
     verdict = readiness.current()
     assert (verdict.status, verdict.reason) == ("unknown", "checker stale")
+    BOARD.report("b", True)  # a gateway's request goes on, whatever the cache raises

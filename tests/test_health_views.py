@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,6 +218,30 @@ def test_the_ietf_drafts_body() -> None:
     }
     BOARD.report("b", False)
     assert Client().get("/ready", headers=headers).json()["status"] == "warn"
+
+
+def test_the_draft_loses_no_backend_to_another_of_much_the_same_name() -> None:
+    """A colon cannot stand in a check's key; two names that then are one share it."""
+    for name in ("a:b", "a_b"):
+        BOARD.report(name, True)
+    body = Client().get("/ready", headers={"accept": "application/health+json"}).json()
+    (checks,) = body["checks"].values()
+    assert [check["componentId"] for check in checks] == ["a:b", "a_b"]
+
+
+@pytest.mark.parametrize("name", ["a/b", 'q"', "b\\s", "é😀", "<i>&", "%s{}", "a,b;c=d", "x" * 100])
+@pytest.mark.parametrize("accept", [JSON, "text/html", "application/health+json"])
+def test_any_name_goes_through_every_format(name: str, accept: str) -> None:
+    """It can be listed, excluded, and read back as it was; in HTML it is text."""
+    BOARD.report(name, True)
+    BOARD.report("other", False)
+    response = Client().get("/ready", {"verbose": ""}, headers={"accept": accept})
+    text = response.content.decode()
+    if accept == "text/html":
+        assert html.escape(name) in text
+    else:
+        assert name in str(json.loads(text)).replace("\\\\", "\\")
+    assert Client().get("/ready", {"exclude": name}, headers={"accept": accept}).status_code == 503
 
 
 @pytest.mark.parametrize(
