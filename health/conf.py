@@ -138,7 +138,7 @@ class Conf:
         value: Any = getattr(settings, "SENTINEL_STUCK_SECONDS", 300)
         if value is None:
             return None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        if config.is_seconds(value) and value > 0:
             return float(value)
         raise ImproperlyConfigured(
             f"SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not {value!r}"
@@ -165,11 +165,7 @@ class Conf:
 
 def _number(name: str, default: float, unit: str) -> float:
     value: Any = getattr(settings, name, default)
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and 0 <= value < float("inf")
-    ):
+    if config.is_seconds(value):
         return float(value)
     raise ImproperlyConfigured(f"{name} must be a number of {unit}, 0 or more, not {value!r}")
 

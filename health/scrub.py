@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 MASK = "***"
+MIN_SECRET = 4
+"""The shortest text that counts as a secret: a shorter one stands in half of all words."""
+
 MAX_TEXT = 500
 """The longest error text that is kept."""
 
@@ -32,3 +38,34 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     text = _NAMED.sub(rf"\1{MASK}", text)
     text = " ".join(text.split())
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def secrets_in(cls: Any, options: Mapping[str, object]) -> Iterator[str]:
+    """Yield the secret strings in ``options``: those of the fields of ``cls`` without ``repr``."""
+    for f in dataclasses.fields(cls):
+        if not f.repr and f.name in options:
+            yield from (s for s in _strings(options[f.name]) if len(s) >= MIN_SECRET)
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield every string in ``value``, and those of its parts that errors quote alone."""
+    if isinstance(value, str):
+        yield value
+        yield from value.split()  # "Bearer …"
+        if "://" in value:
+            yield from _parts_of_url(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _strings(item)
+
+
+def _parts_of_url(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what is no URL has no parts
+        return
+    yield from (parts.password or "", parts.path, *parts.path.split("/"))
+    yield from (word for _, word in parse_qsl(parts.query))

@@ -200,9 +200,14 @@ def test_a_message_that_did_not_arrive_is_sent_again(board: BackendHealthMap) ->
     assert len(receiver.requests) == 2
 
 
-def test_the_webhooks_secrets_are_not_shown() -> None:
-    """Neither the URL nor a header is in the repr."""
-    assert "k3y" not in repr(WebhookConfig("http://h/k3y", {"X": "k3y"}))
+def test_the_webhooks_secrets_are_not_shown(board: BackendHealthMap) -> None:
+    """Neither the URL nor a header is in the repr, nor in what is said of a failure."""
+    config = WebhookConfig("http://no-such-host.invalid/s3cr3t", {"X": "s3cr3t"})
+    assert "s3cr3t" not in repr(config)
+    board.report("db", False)
+    with pytest.raises(WebhookError, match=r"no-such-host\.invalid") as raised:
+        Webhook().tell(board.snapshot().values(), config)
+    assert "s3cr3t" not in str(raised.value)
 
 
 @pytest.fixture

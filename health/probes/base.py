@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-MIN_SECRET = 4
+from health.scrub import secrets_in
 
 
 class ProbeError(Exception):
@@ -35,38 +33,7 @@ class Probe(abc.ABC):
     def secrets(self) -> Iterator[str]:
         """Yield the values that no text may show: those of fields without ``repr``.
 
-        What is shorter than `MIN_SECRET` would black out half of every text.
+        What is shorter than `health.scrub.MIN_SECRET` would black out half of every text.
         """
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return secrets_in(type(self), values)
-
-
-def secrets_in(cls: Any, options: Mapping[str, object]) -> Iterator[str]:
-    """Yield the secret strings in ``options`` of the dataclass ``cls``, as `Probe.secrets` does."""
-    for f in dataclasses.fields(cls):
-        if not f.repr and f.name in options:
-            yield from (s for s in _strings(options[f.name]) if len(s) >= MIN_SECRET)
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Yield every string in ``value``, and those of its parts that errors quote alone."""
-    if isinstance(value, str):
-        yield value
-        yield from value.split()  # "Bearer …"
-        if "://" in value:
-            yield from _parts_of_url(value)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, (list, tuple, set)):
-        for item in value:
-            yield from _strings(item)
-
-
-def _parts_of_url(url: str) -> Iterator[str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # what is no URL has no parts
-        return
-    yield from (parts.password or "", parts.path, *parts.path.split("/"))
-    yield from (word for _, word in parse_qsl(parts.query))

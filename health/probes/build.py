@@ -10,10 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from health.config import SETTING, BackendConfig
-from health.probes.base import Probe, secrets_in
+from health.probes.base import Probe
 from health.probes.functions import CallableProbe, HealthCheckProbe, is_health_check
 from health.probes.options import problem_of_call, problems
-from health.scrub import scrub
+from health.scrub import scrub, secrets_in
 
 P = TypeVar("P")
 
