@@ -18,6 +18,7 @@ from health.election import FileElection
 from health.prober import Prober
 from health.rounds import MAX_HUNG
 from health.stores import FileStore
+from metrics.registry import REGISTRY
 from tests.harness import wait_until
 
 
@@ -57,6 +58,44 @@ def test_a_probe_that_raises_makes_its_backend_unhealthy() -> None:
     with probing(backend(probe, OPTIONS={"dsn": "hunter2"})) as board:
         wait_until(lambda: "db" in board and board["db"].healthy is False, "unhealthy")
         assert board["db"].error == "ConnectionError: no route to ***"
+
+
+def test_what_the_prober_does_is_measured() -> None:
+    """Each check's duration and time are in the metrics, and so are checks that hang."""
+
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    release = threading.Event()
+    backends = parse({"measured": {"PROBE": lambda: None, "INTERVAL": 0.1, "TIMEOUT": 0.05}})
+    backends |= parse({"hanging": {"PROBE": release.wait, "INTERVAL": 0.1, "TIMEOUT": 0.05}})
+    began = time.time()
+    hung = value("sentinel_prober_hung_probes")
+    with probing(backends) as board:
+        wait_until(lambda: board.is_healthy("measured"), "healthy")
+        wait_until(
+            lambda: value("sentinel_prober_hung_probes") == hung + MAX_HUNG, "hung checks, counted"
+        )
+        abandoned = "sentinel_prober_abandoned_probes_total"
+        assert value(abandoned, backend="hanging") == MAX_HUNG
+        assert value("sentinel_backend_probe_duration_seconds_count", backend="measured") >= 1
+        assert value("sentinel_backend_last_probe_timestamp_seconds", backend="measured") >= began
+        release.set()
+        wait_until(lambda: value("sentinel_prober_hung_probes") == hung, "their return")
+
+
+def test_intervals_carry_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is up to a tenth shorter or longer, so that many probers do not march in step."""
+    asked: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    monkeypatch.setattr("health.rounds.random.uniform", uniform)
+    with probing(backend(lambda: None)):
+        wait_until(lambda: len(asked) >= 3, "three intervals")
+    assert set(asked) == {(-0.1, 0.1)}
 
 
 def test_a_probe_that_hangs_is_given_up_counted_and_bounded() -> None:

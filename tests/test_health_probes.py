@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
@@ -75,6 +76,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         (
             http_answer("200 OK", b"all is lost"),
             {"body": "is well"},
+            "the body does not hold what it should",
+        ),
+        (http_answer("200 OK", b"all is well"), {"body": "well", "max_bytes": 11}, None),
+        (
+            http_answer("200 OK", b"all is well"),
+            {"body": "well", "max_bytes": 10},
             "the body does not hold what it should",
         ),
         (http_answer("200 OK", b"x" * 10_000_000 + b"well"), {}, None),
@@ -154,6 +161,8 @@ def test_tls_is_verified(certificates: Certificates) -> None:
         with pytest.warns(InsecureRequestWarning):
             assert outcome(HTTPProbe(url, verify=False)) is None
         assert outcome(TCPProbe("127.0.0.1", port, tls=True, ca_file=ca_file)) is None
+        assert "unable to get" in str(outcome(TCPProbe("127.0.0.1", port, tls=True)))
+        assert outcome(TCPProbe("127.0.0.1", port, tls=True, verify=False)) is None
         assert outcome(TCPProbe("127.0.0.1", port)) is None
     with misbehaving.server(ok, certificates.context("expired", days=-1)) as port:
         url = f"https://127.0.0.1:{port}/"
@@ -171,6 +180,11 @@ def test_tls_client_certificates(certificates: Certificates) -> None:
         assert outcome(HTTPProbe(url, ca_file=ca_file)) is not None
         probe = HTTPProbe(url, ca_file=ca_file, client_cert=str(cert), client_key=str(key))
         assert outcome(probe) is None
+        both = cert.with_name("both.pem")
+        both.write_bytes(cert.read_bytes() + key.read_bytes())
+        assert outcome(HTTPProbe(url, ca_file=ca_file, client_cert=both)) is None
+        tcp = TCPProbe("127.0.0.1", port, tls=True, ca_file=ca_file, client_cert=both)
+        assert outcome(tcp) is None
 
 
 def test_tcp() -> None:
@@ -279,6 +293,9 @@ def test_disk_and_memory() -> None:
     assert outcome(DiskProbe(min_free_mib=1, min_free_percent=0)) is None
     assert outcome(MemoryProbe(min_free_mib=1, min_free_percent=0)) is None
     assert str(outcome(DiskProbe(min_free_mib=2**40))).startswith("/: ")
+    assert str(outcome(DiskProbe(min_free_percent=100))).startswith("/: ")
+    assert str(outcome(DiskProbe("/no/such/folder"))).startswith("FileNotFoundError")
+    assert str(outcome(MemoryProbe(min_free_percent=100))).startswith("memory: ")
     assert str(outcome(MemoryProbe(min_free_mib=2**40))).startswith("memory: ")
 
 
@@ -359,6 +376,34 @@ def test_mcp_over_http_gives_up_in_time(talk: misbehaving.Talk) -> None:
         started = time.monotonic()
         assert outcome(MCPProbe(url=f"http://127.0.0.1:{port}/mcp"), timeout=0.3) is not None
         assert time.monotonic() - started < 5
+
+
+def _mcp(connection: socket.socket) -> None:
+    """Speak MCP to whoever has the token."""
+    content = connection.recv(65536)
+    while b'"method"' not in content:
+        content += connection.recv(65536)
+    head, _, body = content.partition(b"\r\n\r\n")
+    message = json.loads(body)
+    answer = {"jsonrpc": "2.0", "id": message.get("id"), "result": {"protocolVersion": "1"}}
+    text = json.dumps(answer).encode() if "id" in message else b""
+    status = "200 OK" if b"X-Token: t0ken" in head else "403 Forbidden"
+    kind = "Content-Type: application/json\r\nConnection: close\r\n"
+    head_out = f"HTTP/1.1 {status}\r\n{kind}Content-Length: {len(text)}\r\n\r\n"
+    connection.sendall(head_out.encode() + text)
+    connection.close()
+
+
+def test_mcp_over_tls(certificates: Certificates) -> None:
+    """The server's certificate is verified against one's own authority, and headers are sent."""
+    headers, ca_file = {"X-Token": "t0ken"}, certificates.ca_file
+    with misbehaving.server(_mcp, certificates.context("mcp")) as port:
+        url = f"https://127.0.0.1:{port}/mcp"
+        assert outcome(MCPProbe(url=url, headers=headers, ca_file=ca_file)) is None
+        assert outcome(MCPProbe(url=url, ca_file=ca_file)) == "initialize: status 403"
+        assert "unable to get local issuer" in str(outcome(MCPProbe(url=url, headers=headers)))
+        with pytest.warns(InsecureRequestWarning):
+            assert outcome(MCPProbe(url=url, headers=headers, verify=False)) is None
 
 
 def test_celery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,23 @@ def test_not_ready_while_draining() -> None:
     assert answer("/ready")[0] == 200
 
 
+def test_an_outage_of_what_all_share_leaves_the_host_in_the_balancer() -> None:
+    """With the setting, ill shared backends alone are degraded and ready, in every format."""
+    shared = parse({"db": {**DATABASE, "SCOPE": "shared", "FALL": 1}, "own": DATABASE})
+    BOARD.update(lambda document: declare(document, shared))
+    BOARD.report("db", False)
+    BOARD.report("own", True)
+    with override_settings(SENTINEL_READINESS="all"):
+        assert answer("/ready") == (503, JSON, '{"status": "not_ready"}')
+        with override_settings(SENTINEL_SHARED_FAILURE="degraded"):
+            assert answer("/ready") == (200, JSON, '{"status": "ready", "reason": "degraded"}')
+            draft = Client().get("/ready", headers={"accept": "application/health+json"})
+            assert (draft.status_code, draft.json()["status"]) == (200, "warn")
+            for _ in range(3):
+                BOARD.report("own", False)
+            assert answer("/ready") == (503, JSON, '{"status": "not_ready"}')
+
+
 def test_stale_is_said_to_be_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check older than three intervals and a timeout counts for nothing."""
     from health import clock

@@ -119,8 +119,8 @@ def demand_cert(client_cert: FilePath | None, client_key: FilePath | None) -> No
 def tls_context(
     verify: bool,
     ca_file: FilePath | None,
-    client_cert: FilePath | None,
-    client_key: FilePath | None,
+    client_cert: FilePath | None = None,
+    client_key: FilePath | None = None,
 ) -> ssl.SSLContext:
     """Return a context, read anew each time: certificates are renewed under a running service."""
     context = ssl.create_default_context(cafile=ca_file)

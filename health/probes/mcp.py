@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -22,6 +23,7 @@ from typing import Any
 import urllib3
 
 from health.probes.base import Probe, ProbeError
+from health.probes.http import tls_context
 from health.probes.options import FilePath
 
 VERSION = "2025-06-18"
@@ -36,14 +38,17 @@ Call = Callable[[dict[str, Any]], dict[str, Any] | None]
 class MCPProbe(Probe):
     """Opens a session with an MCP server, pings it, and closes the session.
 
-    Give either the ``url`` of a streamable HTTP endpoint, with ``headers``, or the
-    ``command`` (a list) that starts a server on stdio, with ``env`` on top of ours.
+    Give either the ``url`` of a streamable HTTP endpoint, with ``headers``, ``verify``
+    and ``ca_file`` as `HTTPProbe` has them, or the ``command`` (a list) that starts a
+    server on stdio, with ``env`` on top of ours.
     """
 
     url: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     command: Sequence[FilePath] | None = field(default=None, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: bool = True
+    ca_file: FilePath | None = None
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.command is None):
@@ -57,7 +62,10 @@ class MCPProbe(Probe):
         """Hold the shortest conversation that shows the server at work."""
         deadline = time.monotonic() + timeout
         if self.url is not None:
-            with _over_http(self.url, self.headers, deadline) as call:
+            context = None
+            if self.url.startswith("https:"):
+                context = tls_context(self.verify, self.ca_file)
+            with _over_http(self.url, self.headers, context, deadline) as call:
                 _converse(call)
         elif self.command is not None:
             with _over_stdio(self.command, self.env, deadline) as call:
@@ -97,10 +105,12 @@ def _left(deadline: float) -> float:
 
 
 @contextlib.contextmanager
-def _over_http(url: str, headers: Mapping[str, str], deadline: float) -> Iterator[Call]:
+def _over_http(
+    url: str, headers: Mapping[str, str], context: ssl.SSLContext | None, deadline: float
+) -> Iterator[Call]:
     session: dict[str, str] = {}
 
-    with urllib3.PoolManager(retries=False) as manager:
+    with urllib3.PoolManager(ssl_context=context, retries=False) as manager:
 
         def send(method: str, body: bytes | None) -> urllib3.BaseHTTPResponse:
             return manager.request(
