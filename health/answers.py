@@ -28,6 +28,8 @@ JSON = "application/json"
 HEALTH_JSON = "application/health+json"
 HTML = "text/html"
 METHODS = ("GET", "HEAD")
+MAX_ACCEPT = 1000
+"""The longest Accept header that is looked into: one of 8,000 characters takes 40 ms."""
 
 Answer = tuple[int, dict[str, Any]]
 """Status code and body."""
@@ -123,7 +125,7 @@ def media_type(request: HttpRequest) -> str:
     Follows RFC 9110, section 12.5.1; nothing acceptable means JSON too.
     """
     accept = request.META.get("HTTP_ACCEPT", "*/*")
-    if accept in ("*/*", JSON):
+    if accept in ("*/*", JSON) or len(accept) > MAX_ACCEPT:
         return JSON
     try:
         return request.get_preferred_type([JSON, HEALTH_JSON, HTML]) or JSON

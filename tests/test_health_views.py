@@ -272,6 +272,7 @@ def test_any_name_goes_through_every_format(name: str, accept: str) -> None:
         ("text/html;q=0.5, application/json", JSON),
         ("nonsense", JSON),
         (";;;,,,q=", JSON),
+        ("text/html," * 200, JSON),  # nobody means that
         ("text/html", "text/html; charset=utf-8"),
         (
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -334,7 +335,7 @@ def test_an_async_stack_answers_the_same() -> None:
 def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this process be one that nobody has asked yet."""
     monkeypatch.setattr(prober, "_own", (0, None))
-    with override_settings(SENTINEL_RUN_DIR=str(tmp_path / "run")):
+    with override_settings(SENTINEL_RUN_DIR=str(tmp_path / "run"), SENTINEL_TRANSITION_DAYS=0):
         yield
         _, ours = prober._own
         if ours is not None:
