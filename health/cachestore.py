@@ -140,7 +140,8 @@ class CacheElection:
         self._alias = alias
         self._token = uuid.uuid4().hex
         shortest = min((c.interval for c in conf.backends.values()), default=10.0)
-        self._seconds = max(1, min(10, int(shortest * 0.75)))
+        self._seconds = max(1, min(10, int(shortest * 0.75)))  # caches know no parts of one
+        self.renew_seconds = self._seconds / 3
 
     def win(self) -> bool:
         """Take the lease or renew it. Raises whatever the cache raises."""

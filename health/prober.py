@@ -91,8 +91,8 @@ class Prober:
 
     @property
     def _standby_seconds(self) -> float:
-        """How often to see whether the holder is gone: twice in the shortest interval."""
-        return min([1.0, *(c.interval / 2 for c in self._backends.values())])
+        """How often to see whether the holder is gone: often enough in the shortest interval."""
+        return min([1.0, *(c.interval / 4 for c in self._backends.values())])
 
     def _lead(self) -> None:
         logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())
@@ -101,7 +101,7 @@ class Prober:
         publisher = Publisher(
             self._board,
             self._election,
-            renew_seconds=self._standby_seconds,
+            renew_seconds=self._election.renew_seconds,
             published=inbox.put,
             lost=lambda: inbox.put(None),
             declare=declare,
