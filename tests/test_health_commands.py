@@ -102,6 +102,20 @@ def test_both_commands_say_the_same(
         assert {"healthy", "last_check", "consecutive_failures", "error"} <= keys
 
 
+def test_wrong_settings_are_unknown_and_not_a_traceback(tmp_path: Path) -> None:
+    """health_status ends with 2 and names the key."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "health_status"],
+        cwd=ROOT,
+        env={**os.environ, **project_env(tmp_path), "SENTINEL_BACKENDS": '{"a": {"PROBE": "x"}}'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("CommandError: SENTINEL_BACKENDS['a']['PROBE'] must be")
+
+
 def test_the_console_script_imports_no_django(board: BackendHealthMap, tmp_path: Path) -> None:
     """Nor any module that would cost it its quickness."""
     board.report("default", True)

@@ -300,7 +300,7 @@ def test_disk_and_memory() -> None:
 
 
 def test_redis(tmp_path: Path) -> None:
-    """A real server: with the password, without it, and gone."""
+    """A real server: with the password, without it, gone and back."""
     with Redis(tmp_path) as redis:
         assert outcome(RedisProbe(redis.url)) is None
         wrong = outcome(RedisProbe(redis.url.replace(redis.password, "wr0ng")))
@@ -309,6 +309,8 @@ def test_redis(tmp_path: Path) -> None:
     gone = str(outcome(RedisProbe(redis.url)))
     assert "Connection refused" in gone
     assert redis.password not in gone
+    with redis:
+        assert outcome(RedisProbe(redis.url)) is None
 
 
 MCP_SERVER = """
