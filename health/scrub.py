@@ -15,11 +15,14 @@ MIN_SECRET = 4
 MAX_TEXT = 500
 """The longest error text that is kept."""
 
+MAX_LOOKED_AT = 5000
+"""How much of a text is looked into: a backend may have written it, as long as it liked."""
+
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/\s@'\"]*@")
 _NAMED = re.compile(
     r"""(?ix)
-    ( ["']? \b [\w-]* (?: password | passwd | pwd | secret | token | api[_-]?key | dsn ) ["']?
-      \s* [=:] \s* )
+    ( ["']? (?<![\w-]) [\w-]*?
+      (?: password | passwd | pwd | secret | token | api[_-]?key | dsn ) ["']? \s* [=:] \s* )
     ( "[^"]*" | '[^']*' | [^\s,;&)\]}]+ )
     """
 )
@@ -29,14 +32,20 @@ _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """Return ``text`` on one line, cut to `MAX_TEXT`, without what looks like a credential.
 
-    ``secrets`` are values known to be secret; each is masked wherever it stands.
+    ``secrets`` are values known to be secret; each is masked wherever it stands. What
+    cannot be printed, and what no database would take, becomes a question mark.
     """
-    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
+    longest_first = sorted({s for s in secrets if s}, key=len, reverse=True)
+    is_cut = len(text) > MAX_LOOKED_AT
+    text = text[:MAX_LOOKED_AT]
+    for secret in longest_first:
         text = text.replace(secret, MASK)
+    if is_cut and longest_first:
+        text = text[: -len(longest_first[0])]  # the half of a secret may stand at the cut
     text = _CREDENTIALS_IN_URL.sub(f"{MASK}@", text)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
     text = _NAMED.sub(rf"\1{MASK}", text)
-    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health import boardfile, clock, state
+from health import boardfile, clock, scrub, state
 from health.board import BOARD, BackendHealthMap
 from health.state import BackendHealth, Document, Observation
 from health.stores import FileStore
+from tests.harness import ROOT
 
 
 @pytest.fixture
@@ -250,3 +253,27 @@ def test_errors_lose_their_credentials() -> None:
     board = BackendHealthMap()
     board.report("db", False, error="cannot reach postgres://bob:hunter2@db/x password=hunter2")
     assert board["db"].error == "cannot reach postgres://***@db/x password=***"
+
+
+def test_errors_lose_what_cannot_be_printed_or_stored() -> None:
+    """A backend may write NUL, escapes and halves of characters; no table takes them."""
+    board = BackendHealthMap()
+    board.report("db", False, error="a\x00b \x1b[31mred\ud800 \u202etxt\r\nsecond line é😀")
+    assert board["db"].error == "a?b ?[31mred? ?txt second line é😀"
+
+
+@pytest.mark.parametrize("part", ["a-", "password", "://", "bearer ", "token=", "'"])
+def test_a_long_error_is_looked_into_quickly(part: str) -> None:
+    """However long and contrived it is: the prober's loop does this."""
+    code = "import sys; from health.scrub import scrub; print(len(scrub(sys.argv[1] * 10**6)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, part], cwd=ROOT, capture_output=True, timeout=60, check=True
+    )
+    assert int(done.stdout) <= scrub.MAX_TEXT
+
+
+def test_half_a_secret_at_the_cut_is_not_shown() -> None:
+    """Masks shorten a text, so that what stood far behind comes to the front."""
+    secret = "s3cr3t-" * 20
+    text = secret * (scrub.MAX_LOOKED_AT // len(secret)) + secret
+    assert "s3cr3t" not in scrub.scrub(text + "x" * 100, [secret])
