@@ -344,6 +344,7 @@ def test_mcp_over_stdio() -> None:
     assert {p.pid for p in psutil.Process().children(recursive=True)} == before
 
 
+LATE = "the server did not answer in time"
 REFUSING = """
 import time
 print('{"jsonrpc": "2.0", "id": 1, "error": {"message": "no"}}', flush=True)
@@ -355,8 +356,10 @@ time.sleep(60)
     ("code", "expected"),
     [
         ("pass", "the server ended"),
-        ("import time; time.sleep(60)", "the server did not answer in time"),
-        ("while True: print('noise', flush=True)", "the server did not answer in time"),
+        ("import time; time.sleep(60)", LATE),
+        ("print('noise', flush=True); import time; time.sleep(60)", LATE),
+        ("while True: print('noise' * 1000)", "the server writes without end"),
+        ("while True: print('noise' * 10**6, end='')", "the server writes without end"),
         (
             REFUSING,
             "initialize was refused: no",

@@ -192,13 +192,18 @@ def _over_stdio(
     assert process.stdin is not None
     assert process.stdout is not None
     stdin, stdout = process.stdin, process.stdout
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    lines: queue.SimpleQueue[bytes | ProbeError] = queue.SimpleQueue()
 
     def read() -> None:
+        count = 0
         with contextlib.suppress(OSError, ValueError):
             while line := stdout.readline(MAX_BYTES):
+                count += len(line)
+                if count > MAX_BYTES:
+                    lines.put(ProbeError("the server writes without end"))
+                    return
                 lines.put(line)
-        lines.put(b"")
+        lines.put(ProbeError("the server ended"))
 
     reader = threading.Thread(target=read, name="sentinel-mcp-stdio", daemon=True)
     reader.start()
@@ -211,8 +216,8 @@ def _over_stdio(
                 line = lines.get(timeout=_left(deadline))
             except queue.Empty:
                 continue
-            if not line:
-                raise ProbeError("the server ended")
+            if isinstance(line, ProbeError):
+                raise line
             with contextlib.suppress(json.JSONDecodeError):
                 if (result := _result_of(json.loads(line), message)) is not None:
                     return result
