@@ -8,6 +8,7 @@ changes in a test.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,6 +201,8 @@ def _policy(name: str) -> policy.Policy:
         raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e!r}") from e
     if not callable(found):
         raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which cannot be called")
+    if inspect.iscoroutinefunction(found):  # what it returns unawaited is true for all backends
+        raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which must not be async")
     checked: policy.Policy = found
     return checked
 

@@ -13,6 +13,11 @@ PROBE = {"PROBE": "health.probes.DatabaseProbe"}
 BAD = "SENTINEL_BACKENDS['db']"
 
 
+async def async_policy(backends: Any) -> bool:
+    """Say no, to whoever awaits it."""
+    return False
+
+
 def found(**settings: Any) -> list[tuple[str, str]]:
     """Return id and message of each of our findings under these settings."""
     with override_settings(**settings):
@@ -200,6 +205,7 @@ def test_a_backend_without_a_name(name: Any) -> None:
         ({"SENTINEL_READINESS": "most"}, ["E003"]),
         ({"SENTINEL_READINESS": "no.such.policy"}, ["E003"]),
         ({"SENTINEL_READINESS": ".."}, ["E003"]),
+        ({"SENTINEL_READINESS": f"{__name__}.async_policy"}, ["E003"]),
         ({"SENTINEL_READINESS": "tests.module_that_raises.policy"}, ["E003"]),
         ({"SENTINEL_HEALTH_STORE": "cache:x"}, ["E004"]),
         ({"SENTINEL_HEALTH_STORE": "redis"}, ["E004"]),
