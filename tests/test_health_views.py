@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.test import AsyncClient, Client, override_settings
 
-from health import drain, prober, views
+from health import clock, drain, prober, views
 from health.board import BOARD
 from health.config import declare, parse
 
@@ -102,8 +102,6 @@ def test_an_outage_of_what_all_share_leaves_the_host_in_the_balancer() -> None:
 
 def test_stale_is_said_to_be_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check older than three intervals and a timeout counts for nothing."""
-    from health import clock
-
     backends = parse({"db": DATABASE})
     BOARD.update(lambda document: declare(document, backends))
     BOARD.report("db", True)
@@ -198,6 +196,18 @@ def test_verbose_lists_backends_without_their_errors() -> None:
     }
     assert body["backends"]["b"]["state"] == "unhealthy"
     assert "bob" not in response.content.decode()
+
+
+def test_ages_go_on_while_the_board_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer tells how old a check is now, not when the first of them was made."""
+    BOARD.report("a", True)
+    checked = BOARD["a"].checked
+    assert checked is not None
+    for seconds in (1.0, 2.0):
+        monkeypatch.setattr(clock, "now", lambda at=checked + seconds: at)
+        assert answer("/ready") == (200, JSON, '{"status": "ready"}')
+        body = Client().get("/ready?verbose").json()
+        assert body["age_seconds"] == body["backends"]["a"]["age_seconds"] == seconds
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "application/health+json"])
