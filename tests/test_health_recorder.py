@@ -20,6 +20,7 @@ from health.models import Transition
 from health.record import replace
 from health.recorder import Recorder
 from health.signals import backend_health_changed
+from health.state import MAX_EVENTS
 from health.webhook import Webhook, WebhookConfig, WebhookError
 from metrics.registry import REGISTRY
 from tests import misbehaving
@@ -68,6 +69,24 @@ def test_what_could_not_be_stored_is_stored_later(
         False,
         True,
     ]
+
+
+@pytest.mark.django_db
+def test_transitions_beyond_number_are_forgotten_and_that_is_said(
+    board: BackendHealthMap, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The board keeps what is not stored yet, up to a number; once stored it keeps none."""
+    recorder = Recorder(board)
+    board.report("db", True)
+    recorder.store()
+    for turn in range(MAX_EVENTS + 3):
+        board.report("db", turn % 2 == 1)
+    recorder.store()
+    assert Transition.objects.count() == MAX_EVENTS + 1
+    assert "transitions: 3 were forgotten before they could be stored" in caplog.messages
+    assert board.document().events == ()
+    recorder.store()
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.django_db
