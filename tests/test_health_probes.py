@@ -438,10 +438,13 @@ def test_celery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("health_check.checks.Storage", {"alias": "default"}, True),
     ],
 )
-def test_django_health_check(path: str, options: dict[str, Any], well: bool) -> None:
+def test_django_health_check(
+    path: str, options: dict[str, Any], well: bool, tmp_path: Path
+) -> None:
     """A check of django-health-check 4 is a probe by its dotted path, sync or async."""
     (backend,) = parse({"b": {"PROBE": path, "OPTIONS": options}}).values()
-    assert (outcome(build(backend)) is None) is well
+    with override_settings(MEDIA_ROOT=str(tmp_path)):
+        assert (outcome(build(backend)) is None) is well
 
 
 async def _async_check() -> bool:

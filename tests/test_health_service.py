@@ -43,6 +43,8 @@ def test_another_worker_takes_over_from_a_killed_prober(tmp_path: Path) -> None:
     """SIGKILL of the process that probes is made good by another, with the state kept."""
     with gunicorn(tmp_path, workers=3) as server:
         wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        # It is said after it is on the board; a prober killed in between does not say it.
+        wait_until(lambda: "backend default is healthy" in server.output, "its log line")
         first = prober_pid(server)
         psutil.Process(first).send_signal(signal.SIGKILL)
 
