@@ -110,6 +110,16 @@ def test_the_sample_project_is_in_order() -> None:
             ("E002", f"{BAD}['PROBE'] names health.probes.Probe, which is no probe"),
         ),
         (
+            {"PROBE": "collections.OrderedDict"},
+            (
+                "E002",
+                (
+                    f"{BAD}['PROBE'] is the class OrderedDict, which is neither derived from"
+                    " health.probes.Probe nor a check of django-health-check 4"
+                ),
+            ),
+        ),
+        (
             {"PROBE": lambda host: None, "OPTIONS": {"hots": 1}},
             (
                 "E002",
@@ -185,7 +195,7 @@ def test_options_that_are_right() -> None:
         "http": {"PROBE": "health.probes.HTTPProbe", "OPTIONS": options},
         "disk": {"PROBE": "health.probes.DiskProbe", "OPTIONS": disk},
         "dns": {"PROBE": "health_check.checks.DNS"},
-        "callable": {"PROBE": int},
+        "callable": {"PROBE": "os.getloadavg"},
     }
     assert found(SENTINEL_BACKENDS=backends) == []
 

@@ -39,6 +39,11 @@ def build(backend: BackendConfig) -> Probe:
     if is_health_check(target):
         _make(target, backend.options, path)
         return HealthCheckProbe(target, dict(backend.options))
+    if isinstance(target, type):  # to make one raises nothing, so it would always be well
+        raise ImproperlyConfigured(
+            f"{path}['PROBE'] is the class {target.__qualname__}, which is neither derived from"
+            " health.probes.Probe nor a check of django-health-check 4"
+        )
     if (wrong := problem_of_call(target, backend.options)) is not None:
         raise ImproperlyConfigured(f"{path}['OPTIONS'] does not fit the callable: {wrong}")
     return CallableProbe(target, dict(backend.options))
