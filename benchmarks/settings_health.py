@@ -1,11 +1,11 @@
-"""A project as ``startproject`` makes it, with one of three things to measure."""
+"""A project as ``startproject`` makes it, with one of four things to measure."""
 
+import json
 import os
-import tempfile
 from pathlib import Path
 
 SIDE = os.environ["SENTINEL_BENCH_SIDE"]
-FOLDER = Path(os.environ.get("SENTINEL_BENCH_FOLDER", tempfile.gettempdir()))
+FOLDER = Path(os.environ["SENTINEL_BENCH_FOLDER"])
 
 SECRET_KEY = "for a benchmark only"
 ALLOWED_HOSTS = ["127.0.0.1"]
@@ -40,9 +40,7 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "db.sqlite3"},
-}
+DATABASES = {"default": json.loads(os.environ["SENTINEL_BENCH_DATABASE"])}
 USE_TZ = True
 STATIC_URL = "static/"
 
@@ -51,5 +49,7 @@ if SIDE == "ours":
     MIDDLEWARE = ["health.middleware.HealthMiddleware", *MIDDLEWARE]
     SENTINEL_RUN_DIR = FOLDER / "run"
     SENTINEL_BACKENDS = {"default": {"PROBE": "health.probes.DatabaseProbe"}}
+elif SIDE == "least":
+    MIDDLEWARE = ["benchmarks.urls_health.LeastMiddleware", *MIDDLEWARE]
 elif SIDE == "peer":
     INSTALLED_APPS = [*INSTALLED_APPS, "health_check"]

@@ -13,6 +13,8 @@ from django.core.signals import setting_changed
 from health import clock
 from health.announce import announce
 from health.conf import CACHE_PREFIX, FILE, conf
+from health.config import MAX_NAME, is_name, is_seconds
+from health.metrics import FAULTS
 from health.record import replace
 from health.scrub import scrub
 from health.state import BackendHealth, Document, Event, Observation
@@ -60,12 +62,15 @@ class BackendHealthMap:
         credentials are taken out of it. A backend that nobody probes follows each
         report, and does not grow stale unless ``max_age`` (seconds) says so; for
         one that is configured a report is one more check under its RISE and FALL.
-        A board that cannot be written is logged, not raised.
+        A board that cannot be written is logged, not raised. Raises ValueError for a
+        name that SENTINEL_BACKENDS could not have, and for times that are none.
         """
+        _demand_report(name, healthy, latency, error, max_age)
         seen = Observation(healthy, latency, None if error is None else scrub(error))
         try:
             self.observe({name: seen}, prepare=lambda d: _with_max_age(d, name, max_age))
-        except OSError as e:
+        except Exception as e:  # noqa: BLE001 - a cache raises what it likes
+            FAULTS.labels("board").inc()
             logger.error("cannot write the health board, %s goes unreported: %s", name, e)
 
     def observe(
@@ -152,6 +157,21 @@ class BackendHealthMap:
         return self.snapshot()[name]
 
 
+def _demand_report(
+    name: str, healthy: bool, latency: float | None, error: str | None, max_age: float | None
+) -> None:
+    """Refuse what would be found out only by those who read the board."""
+    if not is_name(name):
+        raise ValueError(f"a name is 1 to {MAX_NAME} printable characters, not {name!r:.120}")
+    if not isinstance(healthy, bool):
+        raise ValueError(f"healthy must be True or False, not {healthy!r}")
+    if error is not None and not isinstance(error, str):
+        raise ValueError(f"error must be text or None, not {type(error).__name__}")
+    for what, seconds in (("latency", latency), ("max_age", max_age)):
+        if seconds is not None and not is_seconds(seconds):
+            raise ValueError(f"{what} must be None or seconds, 0 or more, not {seconds!r}")
+
+
 def _with_max_age(document: Document, name: str, max_age: float | None) -> Document:
     before = document.backends.get(name) or BackendHealth(name)
     if before.probed or before.max_age == max_age:
@@ -165,8 +185,11 @@ def _configured_store() -> Store:
     """Return the store that the settings name."""
     if conf.health_store != FILE:
         from health.cachestore import CacheStore
+        from health.mirror import Mirror
 
-        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX))
+        run_dir, strict = conf.run_dir, conf.run_dir_is_auto
+        mirror = None if run_dir is None else Mirror(run_dir, strict=strict)
+        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX), mirror)
     if conf.run_dir is None:
         return MemoryStore()
     return FileStore(conf.run_dir, strict=conf.run_dir_is_auto)

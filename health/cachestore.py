@@ -16,10 +16,11 @@ from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 
 from health import clock
-from health.boardfile import seal, unseal
+from health.boardfile import EMPTY, seal, unseal
 from health.conf import conf
 from health.locks import LockBusyError
 from health.metrics import FAULTS
+from health.mirror import Mirror
 from health.state import Document
 from health.stores import Change, stamped
 
@@ -39,11 +40,13 @@ LOCK_SECONDS = 5
 class CacheStore:
     """A document in the cache ``alias``.
 
-    Readers never wait for the cache: a thread of each process follows it.
+    Readers never wait for the cache: a thread of each process follows it, and hands
+    what it sees to ``mirror``.
     """
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, mirror: Mirror | None = None) -> None:
         self._alias = alias
+        self._mirror = mirror
         self._document = Document(damaged=True)
         self._generation: tuple[str, float] | None = None
         self._looked_at: float | None = None
@@ -102,6 +105,8 @@ class CacheStore:
             finally:
                 cache.close()
             self._looked.set()
+            if self._mirror is not None:
+                self._mirror.show(self._document)
             time.sleep(POLL_SECONDS)
 
     def _load(self, cache: BaseCache) -> Document:
@@ -113,7 +118,7 @@ class CacheStore:
             self._looked_at = now
             if content is None:
                 self._generation = None
-                return Document()
+                return EMPTY
             try:
                 document = unseal(content if isinstance(content, bytes) else b"")
             except ValueError:
@@ -135,7 +140,8 @@ class CacheElection:
         self._alias = alias
         self._token = uuid.uuid4().hex
         shortest = min((c.interval for c in conf.backends.values()), default=10.0)
-        self._seconds = max(1, min(10, int(shortest * 0.75)))
+        self._seconds = max(1, min(10, int(shortest * 0.75)))  # caches know no parts of one
+        self.renew_seconds = self._seconds / 3
 
     def win(self) -> bool:
         """Take the lease or renew it. Raises whatever the cache raises."""

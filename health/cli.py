@@ -26,12 +26,19 @@ Say whether the service is ready, from what its prober last wrote.
 Exit codes: 0 ready, 1 not ready, 2 unknown or stale, or wrong usage.
 
   --run-dir DIR   the service's SENTINEL_RUN_DIR (default: the environment's, or
-                  the automatic one of the project in this folder)
+                  the automatic one of the project in this folder; settings.py is
+                  not read, so where it names a directory, name that here too)
   --format        table (default) or json
   --exclude NAME  pass this backend over
   --tag TAG       count only backends with this tag
   -q, --quiet     print nothing
 """
+
+NO_BOARD = "no board in"
+HINT = (
+    "sentinel-health: that is the automatic run directory; where the service's settings"
+    " name another, give it as --run-dir or in SENTINEL_RUN_DIR"
+)
 
 
 class UsageError(Exception):
@@ -46,12 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         given = _parse(arguments)
-        run_dir = given["--run-dir"][-1] if given["--run-dir"] else find_run_dir()
+        named = given["--run-dir"][-1] if given["--run-dir"] else _named_run_dir()
+        run_dir = named or automatic_run_dir()
     except UsageError as e:
         print(f"sentinel-health: {e}", file=sys.stderr)
         return report.EXIT_CODES[UNKNOWN]
     verdict = assess(run_dir, exclude=given["--exclude"], tags=given["--tag"])
     if not given["--quiet"]:
+        if not named and (verdict.reason or "").startswith(NO_BOARD):
+            print(HINT, file=sys.stderr)
         as_json = given["--format"][-1:] == ["json"]
         print(report.as_json(verdict) if as_json else report.as_table(verdict))
     return report.EXIT_CODES[verdict.status]
@@ -92,15 +102,18 @@ def assess(run_dir: str, *, exclude: Sequence[str] = (), tags: Sequence[str] = (
         tags=tags,
     )
     if verdict.reason == NO_BACKENDS and document is boardfile.EMPTY:
-        return Verdict(UNKNOWN, f"no board in {run_dir}", {}, verdict.clock)
+        return Verdict(UNKNOWN, f"{NO_BOARD} {run_dir}", {}, verdict.clock)
     return verdict
 
 
-def find_run_dir() -> str:
-    """Return the directory that the service of this folder uses. Raises UsageError."""
-    given = os.environ.get("SENTINEL_RUN_DIR", "auto")
-    if given not in ("", "auto"):
-        return given
+def _named_run_dir() -> str:
+    """Return what the environment names, or nothing."""
+    named = os.environ.get("SENTINEL_RUN_DIR", "auto")
+    return "" if named == "auto" else named
+
+
+def automatic_run_dir() -> str:
+    """Return what "auto" means for the service of this folder. Raises UsageError."""
     folder = os.getcwd()
     package = (os.environ.get("DJANGO_SETTINGS_MODULE") or _settings_of(folder)).partition(".")[0]
     there = package and (

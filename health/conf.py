@@ -8,6 +8,7 @@ changes in a test.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ class Conf:
     def readiness_name(self) -> str:
         """``SENTINEL_READINESS``: ``any``, ``all``, ``critical`` or a dotted path."""
         value: Any = getattr(settings, "SENTINEL_READINESS", "any")
-        if isinstance(value, str) and (value in policy.POLICIES or "." in value):
+        if isinstance(value, str) and (value in policy.POLICIES or config.is_dotted_path(value)):
             return value
         raise ImproperlyConfigured(
             f"SENTINEL_READINESS must be one of {', '.join(policy.POLICIES)}"
@@ -138,7 +139,7 @@ class Conf:
         value: Any = getattr(settings, "SENTINEL_STUCK_SECONDS", 300)
         if value is None:
             return None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        if config.is_seconds(value) and value > 0:
             return float(value)
         raise ImproperlyConfigured(
             f"SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not {value!r}"
@@ -165,11 +166,7 @@ class Conf:
 
 def _number(name: str, default: float, unit: str) -> float:
     value: Any = getattr(settings, name, default)
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and 0 <= value < float("inf")
-    ):
+    if config.is_seconds(value):
         return float(value)
     raise ImproperlyConfigured(f"{name} must be a number of {unit}, 0 or more, not {value!r}")
 
@@ -200,10 +197,12 @@ def _policy(name: str) -> policy.Policy:
         return policy.POLICIES[name]
     try:
         found = import_string(name)
-    except ImportError as e:
-        raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e}") from e
+    except Exception as e:  # a module raises what it likes while it is imported
+        raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e!r}") from e
     if not callable(found):
         raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which cannot be called")
+    if inspect.iscoroutinefunction(found):  # what it returns unawaited is true for all backends
+        raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which must not be async")
     checked: policy.Policy = found
     return checked
 

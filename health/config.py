@@ -20,6 +20,10 @@ MAX_NAME = 100
 """The longest name of a backend: it is a label, a column and a word in a query."""
 
 
+MAX_SECONDS = 1e8
+"""The longest time that makes sense, some three years: more is a slip, and overflows somewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendConfig:
     """How one backend is probed; times are in seconds.
@@ -111,7 +115,7 @@ def problems(value: Any) -> Iterator[str]:
     for name, item in value.items():
         if not isinstance(name, str) or not name.strip():
             yield f"{SETTING} has a backend without a name: {name!r}"
-        elif len(name) > MAX_NAME or not name.isprintable():
+        elif not is_name(name):
             yield f"{SETTING}[{name!r}]: a name is at most {MAX_NAME} printable characters"
         elif not isinstance(item, Mapping):
             yield f"{SETTING}[{name!r}] must be a dictionary, not {type(item).__name__}"
@@ -124,7 +128,7 @@ def _problems_of_one(path: str, item: Mapping[str, Any]) -> Iterator[str]:
         if key != "PROBE" and key not in DEFAULTS:
             yield f"{path}[{key!r}] is no option; there are PROBE, {', '.join(DEFAULTS)}"
     probe = item.get("PROBE")
-    if not callable(probe) and not (isinstance(probe, str) and "." in probe):
+    if not callable(probe) and not is_dotted_path(probe):
         yield f"{path}['PROBE'] must be a dotted path or a callable, not {probe!r}"
     get = {**DEFAULTS, **item}
     if not isinstance(get["OPTIONS"], Mapping) or not all(
@@ -153,7 +157,25 @@ def _problems_of_one(path: str, item: Mapping[str, Any]) -> Iterator[str]:
         yield f"{path}['SCOPE'] must be one of {', '.join(SCOPES)}, not {get['SCOPE']!r}"
 
 
-def _is_duration(value: Any) -> bool:
+def is_name(value: Any) -> bool:
+    """Whether ``value`` can name a backend."""
     return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+        isinstance(value, str)
+        and bool(value.strip())
+        and (len(value) <= MAX_NAME and value.isprintable())
     )
+
+
+def is_dotted_path(value: Any) -> bool:
+    """Whether ``value`` is words with dots between them, as the path of a thing in a module is."""
+    return isinstance(value, str) and "." in value and all(map(str.isidentifier, value.split(".")))
+
+
+def is_seconds(value: Any) -> bool:
+    """Whether ``value`` is a time of 0 seconds or more that a clock can hold."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value <= MAX_SECONDS
+
+
+def _is_duration(value: Any) -> bool:
+    return is_seconds(value) and value > 0

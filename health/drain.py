@@ -1,7 +1,7 @@
 """The mark that says: this host is about to stop, send it no more.
 
-A file in the run directory, so that every process sees it at once, for one ``stat``.
-Without a run directory it is a flag of this process alone.
+A file in the run directory, so that every process sees it at once, for one system
+call. Without a run directory it is a flag of this process alone.
 """
 
 from __future__ import annotations

@@ -12,6 +12,11 @@ from health.stores import FileStore
 class Election(Protocol):
     """Decides who probes for a board."""
 
+    @property
+    def renew_seconds(self) -> float:
+        """How often whoever won must win again."""
+        ...
+
     def win(self) -> bool:
         """Become the prober, or go on being it; whether this process is it now.
 
@@ -27,6 +32,8 @@ class Election(Protocol):
 class AloneElection:
     """For a board that nobody else sees."""
 
+    renew_seconds = 1.0
+
     def win(self) -> bool:
         """Return True."""
         return True
@@ -37,6 +44,8 @@ class AloneElection:
 
 class FileElection:
     """One prober a host: a ``flock`` beside the board, which the kernel frees."""
+
+    renew_seconds = 1.0
 
     def __init__(self, store: FileStore) -> None:
         self._store = store

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from health import views
+from health import prober, views
 
 PATHS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
     "/health": views.health,
@@ -23,7 +23,8 @@ class HealthMiddleware:
     """Answer /health, /ready and /started here; pass everything else on.
 
     First in MIDDLEWARE it comes before host checks, the redirect to HTTPS, sessions
-    and the database. It works in sync and in async stacks without a thread hop.
+    and the database. It works in sync and in async stacks, there without a thread but for
+    the first answer of a process, which may wait for the first checks.
     """
 
     sync_capable = True
@@ -40,8 +41,11 @@ class HealthMiddleware:
         view = PATHS.get(request.path_info)
         if view is None:
             return self.get_response(request)
-        response = view(request)
-        return _done(response) if self.is_async else response
+        if not self.is_async:
+            return view(request)
+        if view is views.health or prober.is_started():
+            return _done(view(request))
+        return sync_to_async(view, thread_sensitive=False)(request)
 
 
 async def _done(response: HttpResponse) -> HttpResponseBase:

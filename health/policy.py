@@ -24,6 +24,9 @@ NOT_READY = "not_ready"
 UNKNOWN = "unknown"
 
 NO_BACKENDS = "no backends registered"
+NONE_SELECTED = "no backends selected"
+"""There are backends, but all are excluded or none has the tag: nothing speaks for readiness."""
+
 DRAINING = "draining"
 STALE = "checker stale"
 DEGRADED = "degraded"
@@ -89,7 +92,8 @@ def judge(
 
     ``policy`` None means one that cannot be called here: what the prober stored of
     its verdict counts. Backends in ``exclude`` are passed over as if they were not
-    there; with ``tags`` only those that carry one of them count. With
+    there; with ``tags`` only those that carry one of them count; if none is left the
+    policy is not asked and the verdict is not ready. With
     ``shared_failure`` ``"degraded"`` the failures of shared backends alone do not
     end readiness. Whatever ``policy`` raises passes through.
     """
@@ -105,7 +109,7 @@ def judge(
     elif document.damaged:
         status, reason = UNKNOWN, STALE
     elif not backends:
-        status, reason = NOT_READY, NO_BACKENDS
+        status, reason = NOT_READY, NONE_SELECTED if document.backends else NO_BACKENDS
     elif policy is not None:
         status, reason = _decide(backends, clock, policy, shared_failure == DEGRADED)
     else:

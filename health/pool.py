@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from health.probes.base import Probe
 
@@ -26,9 +26,7 @@ class Run:
     probe: Probe
     timeout: float
     seconds: float = 0.0
-    error: Exception | None = field(
-        default_factory=lambda: RuntimeError("the check ended its thread")
-    )
+    error: BaseException | None = None
     abandoned: bool = False
 
 
@@ -71,16 +69,16 @@ class ProbePool:
             idle = False
             try:
                 run.probe.check(run.timeout)
-                run.error = None
-            except Exception as e:  # noqa: BLE001 - whatever a probe raises is its answer
+            # Whatever a probe raises is its answer: sys.exit() in somebody's check, or a
+            # cancelled coroutine, must not end a thread that others are to use.
+            except BaseException as e:  # noqa: BLE001
                 run.error = e
-            finally:
-                run.seconds = time.monotonic() - started
-                with self._lock:
-                    if not self._closed:
-                        self._idle.append(inbox)  # before done: what follows may use it
-                        idle = True
-                self._done(run)
+            run.seconds = time.monotonic() - started
+            with self._lock:
+                if not self._closed:
+                    self._idle.append(inbox)  # before done: what follows may use it
+                    idle = True
+            self._done(run)
             if not idle:
                 return
 

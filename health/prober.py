@@ -76,6 +76,7 @@ class Prober:
     def run_forever(self) -> None:
         """Stand by until it is this process's turn, then probe, until `stop`."""
         failing = False
+        self._board.document()  # one in a cache is followed from the first look on
         while not self._stopping.is_set():
             try:
                 if self._election.win():
@@ -90,8 +91,8 @@ class Prober:
 
     @property
     def _standby_seconds(self) -> float:
-        """How often to see whether the holder is gone: twice in the shortest interval."""
-        return min([1.0, *(c.interval / 2 for c in self._backends.values())])
+        """How often to see whether the holder is gone: often enough in the shortest interval."""
+        return min([1.0, *(c.interval / 4 for c in self._backends.values())])
 
     def _lead(self) -> None:
         logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())
@@ -100,7 +101,7 @@ class Prober:
         publisher = Publisher(
             self._board,
             self._election,
-            renew_seconds=self._standby_seconds,
+            renew_seconds=self._election.renew_seconds,
             published=inbox.put,
             lost=lambda: inbox.put(None),
             declare=declare,
@@ -134,20 +135,25 @@ _guard = threading.Lock()
 _own: tuple[int, Prober | None] = (0, None)
 
 
-def ensure_started() -> None:
+def is_started() -> bool:
+    """Whether `ensure_started` was called in this process, whatever came of it."""
+    return _own[0] == os.getpid()
+
+
+def ensure_started() -> bool:
     """Start the prober in this process, once, if there is anything to probe.
 
-    For processes that serve requests; they call it after the fork. With
-    ``SENTINEL_RUN_DIR = None`` nothing starts: what a test sees must be its own
-    doing. Never raises.
+    Whether this call did. For processes that serve requests; they call it after the
+    fork. With ``SENTINEL_RUN_DIR = None`` nothing starts: what a test sees must be its
+    own doing. Never raises.
     """
     global _own
     pid = os.getpid()
     if _own[0] == pid:
-        return
+        return False
     with _guard:
         if _own[0] == pid:
-            return
+            return False
         prober = None
         try:
             shared = conf.run_dir is not None or conf.health_store != FILE
@@ -158,6 +164,7 @@ def ensure_started() -> None:
             FAULTS.labels("prober").inc()
             logger.exception("the prober could not be started")
         _own = (pid, prober)
+        return prober is not None
 
 
 os.register_at_fork(

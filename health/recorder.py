@@ -98,8 +98,9 @@ class Recorder:
                 connection.close()
                 raise
         if pending:
-            upto = pending[-1].sequence
-            self._board.update(lambda d: replace(d, recorded=max(d.recorded, upto)))
+            if lost := pending[0].sequence - document.recorded - 1:
+                logger.error("transitions: %d were forgotten before they could be stored", lost)
+            self._board.update(lambda d: d.recorded_up_to(pending[-1].sequence))
 
     def tell(self) -> None:
         """Send what the webhook is to know. Raises what the request raises."""

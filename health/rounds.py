@@ -169,10 +169,14 @@ def describe(run: Run) -> str | None:
         if run.seconds <= run.timeout:
             return None
         return f"answered after {run.seconds:.3g} s, {run.timeout:g} s are allowed"
-    text = str(run.error)
-    if not isinstance(run.error, ProbeError):
-        text = f"{type(run.error).__name__}: {text}" if text else type(run.error).__name__
-    return scrub(text, run.probe.secrets())
+    name = type(run.error).__name__
+    try:
+        text = str(run.error)
+        if not isinstance(run.error, ProbeError):
+            text = f"{name}: {text}" if text else name
+        return scrub(text, run.probe.secrets())
+    except Exception:  # noqa: BLE001 - an error may be somebody's that cannot tell of itself
+        return name
 
 
 class _Unbuildable(Probe):

@@ -19,8 +19,8 @@ SHARED = "shared"
 SCOPES = (LOCAL, SHARED)
 """Whether a backend belongs to this host alone, or whether every host uses the same one."""
 
-MAX_EVENTS = 200
-"""How many changes a document remembers for those who have not recorded them yet."""
+MAX_EVENTS = 500
+"""How many changes a document remembers until they are recorded: each reader parses them."""
 
 
 @record(frozen=True, slots=True)
@@ -171,6 +171,14 @@ class Document:
             sequence=self.sequence + len(events),
         )
         return changed, tuple(events)
+
+    def recorded_up_to(self, sequence: int) -> Document:
+        """Return the document without the events up to ``sequence``, which are recorded."""
+        return replace(
+            self,
+            recorded=max(self.recorded, sequence),
+            events=tuple(event for event in self.events if event.sequence > sequence),
+        )
 
     def shifted(self, offset: float) -> Document:
         """Return the document with its times on a clock that is ``offset`` seconds ahead."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from django.http import HttpRequest, HttpResponse
 
 from health import prober, report
 from health.answers import JSON, Answer, PlainAnswer, media_type, respond, respond_quickly
 from health.details import may_see
-from health.policy import NOT_READY
+from health.policy import NOT_READY, STALE
 from health.readiness import assess, current, has_started
+
+FIRST_LOOK_SECONDS = 0.5
+"""How long the first answer of a process may wait for the checks that it set off."""
 
 
 def health(request: HttpRequest) -> HttpResponse:
@@ -33,15 +38,28 @@ def started(request: HttpRequest) -> HttpResponse:
     return respond(request, _start)
 
 
+def _watch() -> None:
+    """Have the backends probed; who asks first in this process waits a little for what comes.
+
+    Else the first answer of a service would be 503, and the next look at it seconds away.
+    """
+    if prober.ensure_started():
+        deadline = time.monotonic() + FIRST_LOOK_SECONDS
+        while not (has_started() and current().reason != STALE):
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.005)
+
+
 def _plain_readiness() -> PlainAnswer:
-    prober.ensure_started()
+    _watch()
     verdict = current()
     word = verdict.status if verdict.is_ready else NOT_READY
     return (200 if verdict.is_ready else 503), word, verdict.reason
 
 
 def _readiness(request: HttpRequest) -> Answer:
-    prober.ensure_started()
+    _watch()
     query = request.GET
     verdict = assess(exclude=query.getlist("exclude"), tags=query.getlist("tag"))
     body: dict[str, object] = {"status": verdict.status if verdict.is_ready else NOT_READY}
@@ -58,5 +76,5 @@ def _readiness(request: HttpRequest) -> Answer:
 
 
 def _start() -> Answer:
-    prober.ensure_started()
+    _watch()
     return (200, {"status": "started"}) if has_started() else (503, {"status": "starting"})

@@ -7,6 +7,7 @@ flaps in between is not told, but where it ended is.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import platform
 import time
@@ -17,6 +18,8 @@ from typing import Any
 import urllib3
 from django.core.exceptions import ImproperlyConfigured
 
+from health.config import is_seconds
+from health.scrub import scrub, secrets_in
 from health.state import BackendHealth
 
 SETTING = "SENTINEL_WEBHOOK"
@@ -49,23 +52,36 @@ def parse(value: Any) -> WebhookConfig | None:
                 f"{SETTING}[{key!r}] is no option; there are {', '.join(known)}"
             )
     get = {**known, **value}
-    if not isinstance(get["URL"], str) or not get["URL"].startswith(("http://", "https://")):
-        raise ImproperlyConfigured(f"{SETTING}['URL'] must begin with http:// or https://")
-    if not isinstance(get["HEADERS"], Mapping):
-        raise ImproperlyConfigured(f"{SETTING}['HEADERS'] must be a dictionary")
+    _demand_url(get["URL"])
+    words = itertools.chain(*get["HEADERS"].items()) if isinstance(get["HEADERS"], Mapping) else [0]
+    if not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise ImproperlyConfigured(
+            f"{SETTING}['HEADERS'] must be a dictionary of printable text to printable text"
+        )
     for key, least in (("MIN_SECONDS", 0.0), ("TIMEOUT", 0.001)):
-        seconds = get[key]
-        if (
-            not isinstance(seconds, (int, float))
-            or isinstance(seconds, bool)
-            or not least <= seconds < float("inf")
-        ):
+        if not is_seconds(get[key]) or get[key] < least:
             raise ImproperlyConfigured(
                 f"{SETTING}[{key!r}] must be a number of seconds, {least:g} or more"
             )
     return WebhookConfig(
         get["URL"], dict(get["HEADERS"]), float(get["MIN_SECONDS"]), float(get["TIMEOUT"])
     )
+
+
+def _demand_url(url: Any) -> None:
+    """Refuse what is no address to send to, without showing it: it may be the secret."""
+    try:
+        parts = urllib3.util.parse_url(url) if isinstance(url, str) and url.isprintable() else None
+    except urllib3.exceptions.LocationParseError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.host:
+        raise ImproperlyConfigured(
+            f"{SETTING}['URL'] must begin with http:// or https:// and name a host"
+        )
+    if parts.auth is not None:
+        raise ImproperlyConfigured(
+            f"{SETTING}['URL'] must not hold credentials; give an Authorization header in HEADERS"
+        )
 
 
 class Webhook:
@@ -78,7 +94,7 @@ class Webhook:
         """Send what is to be told now, and return the state that was told of each backend.
 
         A backend is told when its state is another than the one told last. Raises
-        WebhookError or urllib3's HTTPError when the first message does not arrive.
+        WebhookError when the first message does not arrive.
         """
         told: dict[str, bool] = {}
         for backend in backends:
@@ -89,7 +105,7 @@ class Webhook:
                 continue
             try:
                 _send(config, _message(backend))
-            except (WebhookError, urllib3.exceptions.HTTPError):
+            except WebhookError:
                 if not told:
                     raise
                 break  # what did arrive must not be sent again
@@ -117,16 +133,19 @@ def _iso(at: float | None) -> str | None:
 
 
 def _send(config: WebhookConfig, message: dict[str, Any]) -> None:
-    with urllib3.PoolManager(retries=False) as manager:
-        response = manager.request(
-            "POST",
-            config.url,
-            body=json.dumps(message).encode(),
-            headers={"Content-Type": "application/json", **config.headers},
-            timeout=urllib3.Timeout(total=config.timeout),
-            redirect=False,
-            preload_content=False,
-        )
-        response.close()
+    try:
+        with urllib3.PoolManager(retries=False) as manager:
+            response = manager.request(
+                "POST",
+                config.url,
+                body=json.dumps(message).encode(),
+                headers={"Content-Type": "application/json", **config.headers},
+                timeout=urllib3.Timeout(total=config.timeout),
+                redirect=False,
+                preload_content=False,
+            )
+            response.close()
+    except (urllib3.exceptions.HTTPError, OSError) as e:
+        raise WebhookError(scrub(str(e), secrets_in(WebhookConfig, vars(config)))) from e
     if response.status // 100 != 2:
         raise WebhookError(f"the webhook answered with status {response.status}")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health import boardfile, clock, state
+from health import boardfile, clock, scrub, state
 from health.board import BOARD, BackendHealthMap
 from health.state import BackendHealth, Document, Observation
 from health.stores import FileStore
+from tests.harness import ROOT
 
 
 @pytest.fixture
@@ -42,6 +46,32 @@ def test_reports_are_followed_at_once() -> None:
     backend = board["tools"]
     assert (backend.consecutive_failures, backend.consecutive_successes) == (1, 0)
     assert backend.error == "refused"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "two\nlines"},
+        {"name": "\ud800"},
+        {"name": "x" * 101},
+        {"name": 5},
+        {"healthy": None},
+        {"healthy": "yes"},
+        {"latency": -1.0},
+        {"latency": float("nan")},
+        {"latency": "fast"},
+        {"error": ValueError("x")},
+        {"max_age": -1},
+        {"max_age": float("inf")},
+    ],
+)
+def test_a_report_that_makes_no_sense_is_the_callers_mistake(wrong: dict[str, Any]) -> None:
+    """It is refused at once, and the board stays as it was."""
+    board = BackendHealthMap()
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        board.report(**{"name": "b", "healthy": True, **wrong})
+    assert board.is_empty
 
 
 def test_maps_are_isolated() -> None:
@@ -223,3 +253,27 @@ def test_errors_lose_their_credentials() -> None:
     board = BackendHealthMap()
     board.report("db", False, error="cannot reach postgres://bob:hunter2@db/x password=hunter2")
     assert board["db"].error == "cannot reach postgres://***@db/x password=***"
+
+
+def test_errors_lose_what_cannot_be_printed_or_stored() -> None:
+    """A backend may write NUL, escapes and halves of characters; no table takes them."""
+    board = BackendHealthMap()
+    board.report("db", False, error="a\x00b \x1b[31mred\ud800 \u202etxt\r\nsecond line é😀")
+    assert board["db"].error == "a?b ?[31mred? ?txt second line é😀"
+
+
+@pytest.mark.parametrize("part", ["a-", "password", "://", "bearer ", "token=", "'"])
+def test_a_long_error_is_looked_into_quickly(part: str) -> None:
+    """However long and contrived it is: the prober's loop does this."""
+    code = "import sys; from health.scrub import scrub; print(len(scrub(sys.argv[1] * 10**6)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, part], cwd=ROOT, capture_output=True, timeout=60, check=True
+    )
+    assert int(done.stdout) <= scrub.MAX_TEXT
+
+
+def test_half_a_secret_at_the_cut_is_not_shown() -> None:
+    """Masks shorten a text, so that what stood far behind comes to the front."""
+    secret = "s3cr3t-" * 20
+    text = secret * (scrub.MAX_LOOKED_AT // len(secret)) + secret
+    assert "s3cr3t" not in scrub.scrub(text + "x" * 100, [secret])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,11 @@ from django.test import override_settings
 
 PROBE = {"PROBE": "health.probes.DatabaseProbe"}
 BAD = "SENTINEL_BACKENDS['db']"
+
+
+async def async_policy(backends: Any) -> bool:
+    """Say no, to whoever awaits it."""
+    return False
 
 
 def found(**settings: Any) -> list[tuple[str, str]]:
@@ -87,11 +93,111 @@ def test_the_sample_project_is_in_order() -> None:
             {"PROBE": "health.probes.CacheProbe", "OPTIONS": {"alias": "x"}},
             ("E002", f"{BAD}['OPTIONS']: CACHES has no 'x'; it has default"),
         ),
+        (
+            {"PROBE": "."},
+            ("E001", f"{BAD}['PROBE'] must be a dotted path or a callable, not '.'"),
+        ),
+        (
+            {**PROBE, "INTERVAL": 10**9},
+            ("E001", f"{BAD}['INTERVAL'] must be a number of seconds above 0, not 1000000000"),
+        ),
+        (
+            {"PROBE": "tests.module_that_raises.check"},
+            ("E002", f"{BAD}['PROBE'] cannot be imported: ZeroDivisionError: division by zero"),
+        ),
+        (
+            {"PROBE": "health.probes.Probe"},
+            ("E002", f"{BAD}['PROBE'] names health.probes.Probe, which is no probe"),
+        ),
+        (
+            {"PROBE": "collections.OrderedDict"},
+            (
+                "E002",
+                (
+                    f"{BAD}['PROBE'] is the class OrderedDict, which is neither derived from"
+                    " health.probes.Probe nor a check of django-health-check 4"
+                ),
+            ),
+        ),
+        (
+            {"PROBE": lambda host: None, "OPTIONS": {"hots": 1}},
+            (
+                "E002",
+                f"{BAD}['OPTIONS'] does not fit the callable: missing a required argument: 'host'",
+            ),
+        ),
     ],
 )
 def test_a_wrong_backend(backend: dict[str, Any], expected: tuple[str, str]) -> None:
     """The message has the path of the key and what may stand there."""
     assert found(SENTINEL_BACKENDS={"db": backend}) == [expected]
+
+
+URL = {"url": "http://h/"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "options", "expected"),
+    [
+        ("HTTPProbe", {}, "['url'] is needed by HTTPProbe"),
+        ("HTTPProbe", {"url": 5}, "['url'] must be text"),
+        ("HTTPProbe", {"url": "ftp://h/"}, ": url must begin with http:// or https:// and name"),
+        ("HTTPProbe", {**URL, "method": "GET /x"}, ": method must be a word, as GET is"),
+        (
+            "HTTPProbe",
+            {**URL, "statuses": "200"},
+            "['statuses'] must be a list in which each is a whole number",
+        ),
+        ("HTTPProbe", {**URL, "statuses": [20]}, ": statuses must be from 100 to 599"),
+        ("HTTPProbe", {**URL, "body": 5}, "['body'] must be text or None"),
+        ("HTTPProbe", {**URL, "body": "("}, ": body is no regular expression: missing ), unterm"),
+        ("HTTPProbe", {**URL, "headers": ["x"]}, "['headers'] must be a dictionary of text to te"),
+        ("HTTPProbe", {**URL, "auth": "up"}, "['auth'] must be a list in which each is text or N"),
+        ("HTTPProbe", {**URL, "verify": "no"}, "['verify'] must be True or False"),
+        ("HTTPProbe", {**URL, "ca_file": 5}, "['ca_file'] must be text or a path or None"),
+        ("HTTPProbe", {**URL, "client_key": "k"}, ": client_key needs client_cert"),
+        ("HTTPProbe", {**URL, "max_bytes": 0}, ": max_bytes must be 1 or more"),
+        ("TCPProbe", {"host": "h"}, "['port'] is needed by TCPProbe"),
+        ("TCPProbe", {"host": "h", "port": "80"}, "['port'] must be a whole number"),
+        ("TCPProbe", {"host": "h", "port": 0}, ": port must be from 1 to 65535"),
+        ("TCPProbe", {"host": "", "port": 1}, ": host must not be empty"),
+        ("DatabaseProbe", {"persistent": 1}, "['persistent'] must be True or False"),
+        ("RedisProbe", {"url": "h:6379"}, ": url must begin with redis://, rediss:// or unix://"),
+        ("DiskProbe", {"min_free_percent": 101}, ": min_free_percent must be from 0 to 100"),
+        ("MemoryProbe", {"min_free_mib": -1}, ": min_free_mib must be 0 or more"),
+        ("MCPProbe", {"url": "h"}, ": url must begin with http:// or https://"),
+        ("MCPProbe", {"command": "server"}, "['command'] must be a list or None"),
+        ("CeleryProbe", {"app": "app"}, ": app must be a dotted path"),
+    ],
+)
+def test_a_wrong_option(probe: str, options: dict[str, Any], expected: str) -> None:
+    """Before anything is probed, each option is looked at by its type and its range."""
+    backends = {"db": {"PROBE": f"health.probes.{probe}", "OPTIONS": options}}
+    ((check_id, message),) = found(SENTINEL_BACKENDS=backends)
+    assert check_id == "E002"
+    assert message.startswith(f"{BAD}['OPTIONS']{expected}")
+
+
+def test_a_refused_option_shows_no_secret() -> None:
+    """What a probe says of an option it refuses is scrubbed of the secret ones."""
+    options = {"url": "http://h:99999/?key=s3cr3t"}
+    ((_, message),) = found(
+        SENTINEL_BACKENDS={"db": {"PROBE": "health.probes.HTTPProbe", "OPTIONS": options}}
+    )
+    assert "s3cr3t" not in message
+
+
+def test_options_that_are_right() -> None:
+    """Paths, tuples and whole numbers for others are as good as text, lists and numbers."""
+    options = {**URL, "ca_file": Path("/ca.pem"), "statuses": range(200, 203), "auth": ("u", "p")}
+    disk = {"path": Path("/"), "min_free_mib": 1}
+    backends = {
+        "http": {"PROBE": "health.probes.HTTPProbe", "OPTIONS": options},
+        "disk": {"PROBE": "health.probes.DiskProbe", "OPTIONS": disk},
+        "dns": {"PROBE": "health_check.checks.DNS"},
+        "callable": {"PROBE": "os.getloadavg"},
+    }
+    assert found(SENTINEL_BACKENDS=backends) == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", 5])
@@ -108,6 +214,9 @@ def test_a_backend_without_a_name(name: Any) -> None:
         ({"SENTINEL_BACKENDS": []}, ["E001"]),
         ({"SENTINEL_READINESS": "most"}, ["E003"]),
         ({"SENTINEL_READINESS": "no.such.policy"}, ["E003"]),
+        ({"SENTINEL_READINESS": ".."}, ["E003"]),
+        ({"SENTINEL_READINESS": f"{__name__}.async_policy"}, ["E003"]),
+        ({"SENTINEL_READINESS": "tests.module_that_raises.policy"}, ["E003"]),
         ({"SENTINEL_HEALTH_STORE": "cache:x"}, ["E004"]),
         ({"SENTINEL_HEALTH_STORE": "redis"}, ["E004"]),
         ({"SENTINEL_DRAIN_SECONDS": -1}, ["E005"]),
@@ -115,6 +224,14 @@ def test_a_backend_without_a_name(name: Any) -> None:
         ({"SENTINEL_TRANSITION_DAYS": "x"}, ["E007"]),
         ({"SENTINEL_WEBHOOK": {"URL": "ftp://x"}}, ["E008"]),
         ({"SENTINEL_WEBHOOK": {"URL": "http://x", "MIN": 1}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://"}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://h:99999/"}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://u:p@h/"}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://h/", "HEADERS": ["x"]}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://h/", "HEADERS": {"X": "a\nb"}}}, ["E008"]),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://h/", "HEADERS": {"X": "a"}}}, []),
+        ({"SENTINEL_WEBHOOK": {"URL": "http://h/", "MIN_SECONDS": 10**400}}, ["E008"]),
+        ({"SENTINEL_TRANSITION_DAYS": 10**400}, ["E007"]),
         ({"SENTINEL_HEALTH_DETAILS": {}}, ["E009"]),
         ({"SENTINEL_READINESS": "critical", "SENTINEL_BACKENDS": {"db": PROBE}}, ["W001"]),
         (

@@ -102,6 +102,20 @@ def test_both_commands_say_the_same(
         assert {"healthy", "last_check", "consecutive_failures", "error"} <= keys
 
 
+def test_wrong_settings_are_unknown_and_not_a_traceback(tmp_path: Path) -> None:
+    """health_status ends with 2 and names the key."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "health_status"],
+        cwd=ROOT,
+        env={**os.environ, **project_env(tmp_path), "SENTINEL_BACKENDS": '{"a": {"PROBE": "x"}}'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("CommandError: SENTINEL_BACKENDS['a']['PROBE'] must be")
+
+
 def test_the_console_script_imports_no_django(board: BackendHealthMap, tmp_path: Path) -> None:
     """Nor any module that would cost it its quickness."""
     board.report("default", True)
@@ -172,14 +186,14 @@ def test_the_automatic_directory_is_the_services_own(monkeypatch: pytest.MonkeyP
     """In the folder of manage.py the script finds the directory that Django's settings give."""
     from django.test import override_settings
 
-    from health.cli import find_run_dir
+    from health.cli import automatic_run_dir
     from metrics.conf import conf
 
     monkeypatch.delenv("SENTINEL_RUN_DIR", raising=False)
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
     monkeypatch.chdir(ROOT)
     with override_settings(SENTINEL_RUN_DIR="auto", SETTINGS_MODULE="sentinel_project.settings"):
-        assert find_run_dir() == str(conf.run_dir)
+        assert automatic_run_dir() == str(conf.run_dir)
 
 
 def test_a_board_that_was_never_written_is_unknown(tmp_path: Path) -> None:
@@ -187,6 +201,21 @@ def test_a_board_that_was_never_written_is_unknown(tmp_path: Path) -> None:
     done = sentinel_health(tmp_path)
     assert done.returncode == 2
     assert done.stdout == f"unknown (no board in {tmp_path / 'run'})\n"
+
+
+def test_no_board_in_the_automatic_directory_says_what_to_give(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A directory that settings.py names cannot be found without being named again."""
+    monkeypatch.delenv("SENTINEL_RUN_DIR", raising=False)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "site_of_a_test.settings")
+    (tmp_path / "site_of_a_test").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 2
+    assert "give it as --run-dir or in SENTINEL_RUN_DIR" in capsys.readouterr().err
+    assert main(["--quiet"]) == 2
+    assert main(["--run-dir", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == ""
 
 
 def test_probe_backends_once(tmp_path: Path) -> None:

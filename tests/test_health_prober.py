@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from health.election import FileElection
 from health.prober import Prober
 from health.rounds import MAX_HUNG
 from health.stores import FileStore
+from metrics.registry import REGISTRY
 from tests.harness import wait_until
 
 
@@ -58,6 +60,44 @@ def test_a_probe_that_raises_makes_its_backend_unhealthy() -> None:
         assert board["db"].error == "ConnectionError: no route to ***"
 
 
+def test_what_the_prober_does_is_measured() -> None:
+    """Each check's duration and time are in the metrics, and so are checks that hang."""
+
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    release = threading.Event()
+    backends = parse({"measured": {"PROBE": lambda: None, "INTERVAL": 0.1, "TIMEOUT": 0.05}})
+    backends |= parse({"hanging": {"PROBE": release.wait, "INTERVAL": 0.1, "TIMEOUT": 0.05}})
+    began = time.time()
+    hung = value("sentinel_prober_hung_probes")
+    with probing(backends) as board:
+        wait_until(lambda: board.is_healthy("measured"), "healthy")
+        wait_until(
+            lambda: value("sentinel_prober_hung_probes") == hung + MAX_HUNG, "hung checks, counted"
+        )
+        abandoned = "sentinel_prober_abandoned_probes_total"
+        assert value(abandoned, backend="hanging") == MAX_HUNG
+        assert value("sentinel_backend_probe_duration_seconds_count", backend="measured") >= 1
+        assert value("sentinel_backend_last_probe_timestamp_seconds", backend="measured") >= began
+        release.set()
+        wait_until(lambda: value("sentinel_prober_hung_probes") == hung, "their return")
+
+
+def test_intervals_carry_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is up to a tenth shorter or longer, so that many probers do not march in step."""
+    asked: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    monkeypatch.setattr("health.rounds.random.uniform", uniform)
+    with probing(backend(lambda: None)):
+        wait_until(lambda: len(asked) >= 3, "three intervals")
+    assert set(asked) == {(-0.1, 0.1)}
+
+
 def test_a_probe_that_hangs_is_given_up_counted_and_bounded() -> None:
     """A check that never returns is a failure at its timeout, round for round, in few threads."""
     release = threading.Event()
@@ -85,6 +125,37 @@ def test_a_hung_probe_holds_up_no_other() -> None:
         )
         assert board["hung"].healthy is None
         release.set()
+
+
+class _Mute(Exception):  # noqa: N818 - it is no error's name that matters here
+    def __str__(self) -> str:
+        raise ValueError("it cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (SystemExit("bye"), "SystemExit: bye"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (_Mute(), "_Mute"),
+    ],
+)
+def test_whatever_a_probe_raises_is_a_failure_and_no_more(
+    raised: BaseException, error: str
+) -> None:
+    """It ends neither its thread, which others use, nor the loop, time after time."""
+
+    def probe() -> None:
+        raise raised
+
+    backends = backend(probe) | parse(
+        {"well": {"PROBE": lambda: None, "INTERVAL": 0.1, "TIMEOUT": 0.09}}
+    )
+    with probing(backends) as board:
+        wait_until(lambda: "db" in board and board["db"].consecutive_failures >= 5, "five failures")
+        assert board["db"].error == error
+        wait_until(lambda: board.is_healthy("well"), "the other")
 
 
 def test_a_backend_that_is_no_longer_configured_leaves_the_board() -> None:

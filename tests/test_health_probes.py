@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import socket
 import sys
 import threading
@@ -37,6 +37,7 @@ from health.probes import (
 )
 from health.rounds import describe
 from tests import misbehaving
+from tests.databases import other_database
 from tests.harness import ROOT, Program, free_port, wait_until
 from tests.misbehaving import Certificates, Redis, http_answer
 
@@ -75,6 +76,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         (
             http_answer("200 OK", b"all is lost"),
             {"body": "is well"},
+            "the body does not hold what it should",
+        ),
+        (http_answer("200 OK", b"all is well"), {"body": "well", "max_bytes": 11}, None),
+        (
+            http_answer("200 OK", b"all is well"),
+            {"body": "well", "max_bytes": 10},
             "the body does not hold what it should",
         ),
         (http_answer("200 OK", b"x" * 10_000_000 + b"well"), {}, None),
@@ -154,6 +161,8 @@ def test_tls_is_verified(certificates: Certificates) -> None:
         with pytest.warns(InsecureRequestWarning):
             assert outcome(HTTPProbe(url, verify=False)) is None
         assert outcome(TCPProbe("127.0.0.1", port, tls=True, ca_file=ca_file)) is None
+        assert "unable to get" in str(outcome(TCPProbe("127.0.0.1", port, tls=True)))
+        assert outcome(TCPProbe("127.0.0.1", port, tls=True, verify=False)) is None
         assert outcome(TCPProbe("127.0.0.1", port)) is None
     with misbehaving.server(ok, certificates.context("expired", days=-1)) as port:
         url = f"https://127.0.0.1:{port}/"
@@ -171,6 +180,11 @@ def test_tls_client_certificates(certificates: Certificates) -> None:
         assert outcome(HTTPProbe(url, ca_file=ca_file)) is not None
         probe = HTTPProbe(url, ca_file=ca_file, client_cert=str(cert), client_key=str(key))
         assert outcome(probe) is None
+        both = cert.with_name("both.pem")
+        both.write_bytes(cert.read_bytes() + key.read_bytes())
+        assert outcome(HTTPProbe(url, ca_file=ca_file, client_cert=both)) is None
+        tcp = TCPProbe("127.0.0.1", port, tls=True, ca_file=ca_file, client_cert=both)
+        assert outcome(tcp) is None
 
 
 def test_tcp() -> None:
@@ -201,22 +215,16 @@ def _open_files(path: Path) -> int:
     return [f.path for f in psutil.Process().open_files()].count(str(path))
 
 
-@contextlib.contextmanager
-def other_database(path: Path) -> Iterator[Path]:
-    """Configure a second database, a file."""
-    settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
-    both = connections.configure_settings({"default": {}, "other": settings})
-    connections.settings["other"] = both["other"]
-    try:
-        yield path
-    finally:
-        del connections.settings["other"]
+def sqlite(path: Path) -> dict[str, Any]:
+    """Return the settings of a database that is a file."""
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
 
 
 @pytest.fixture
 def database(tmp_path: Path, unblocked: None) -> Iterator[Path]:
     """Configure a second database that can be opened."""
-    with other_database(tmp_path / "other.sqlite3") as path:
+    path = tmp_path / "other.sqlite3"
+    with other_database(sqlite(path)):
         yield path
 
 
@@ -255,7 +263,7 @@ def test_a_stale_connection_is_reopened_and_not_reported(database: Path) -> None
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_database_that_cannot_be_opened(persistent: bool) -> None:
     """What the driver says is the error."""
-    with other_database(Path("/nonexistent/db.sqlite3")):
+    with other_database(sqlite(Path("/nonexistent/db.sqlite3"))):
         error = outcome(DatabaseProbe("other", persistent=persistent))
     assert error == f"{OperationalError.__name__}: unable to open database file"
 
@@ -285,11 +293,14 @@ def test_disk_and_memory() -> None:
     assert outcome(DiskProbe(min_free_mib=1, min_free_percent=0)) is None
     assert outcome(MemoryProbe(min_free_mib=1, min_free_percent=0)) is None
     assert str(outcome(DiskProbe(min_free_mib=2**40))).startswith("/: ")
+    assert str(outcome(DiskProbe(min_free_percent=100))).startswith("/: ")
+    assert str(outcome(DiskProbe("/no/such/folder"))).startswith("FileNotFoundError")
+    assert str(outcome(MemoryProbe(min_free_percent=100))).startswith("memory: ")
     assert str(outcome(MemoryProbe(min_free_mib=2**40))).startswith("memory: ")
 
 
 def test_redis(tmp_path: Path) -> None:
-    """A real server: with the password, without it, and gone."""
+    """A real server: with the password, without it, gone and back."""
     with Redis(tmp_path) as redis:
         assert outcome(RedisProbe(redis.url)) is None
         wrong = outcome(RedisProbe(redis.url.replace(redis.password, "wr0ng")))
@@ -298,6 +309,8 @@ def test_redis(tmp_path: Path) -> None:
     gone = str(outcome(RedisProbe(redis.url)))
     assert "Connection refused" in gone
     assert redis.password not in gone
+    with redis:
+        assert outcome(RedisProbe(redis.url)) is None
 
 
 MCP_SERVER = """
@@ -331,6 +344,7 @@ def test_mcp_over_stdio() -> None:
     assert {p.pid for p in psutil.Process().children(recursive=True)} == before
 
 
+LATE = "the server did not answer in time"
 REFUSING = """
 import time
 print('{"jsonrpc": "2.0", "id": 1, "error": {"message": "no"}}', flush=True)
@@ -342,8 +356,10 @@ time.sleep(60)
     ("code", "expected"),
     [
         ("pass", "the server ended"),
-        ("import time; time.sleep(60)", "the server did not answer in time"),
-        ("while True: print('noise', flush=True)", "the server did not answer in time"),
+        ("import time; time.sleep(60)", LATE),
+        ("print('noise', flush=True); import time; time.sleep(60)", LATE),
+        ("while True: print('noise' * 1000)", "the server writes without end"),
+        ("while True: print('noise' * 10**6, end='')", "the server writes without end"),
         (
             REFUSING,
             "initialize was refused: no",
@@ -365,6 +381,34 @@ def test_mcp_over_http_gives_up_in_time(talk: misbehaving.Talk) -> None:
         started = time.monotonic()
         assert outcome(MCPProbe(url=f"http://127.0.0.1:{port}/mcp"), timeout=0.3) is not None
         assert time.monotonic() - started < 5
+
+
+def _mcp(connection: socket.socket) -> None:
+    """Speak MCP to whoever has the token."""
+    content = connection.recv(65536)
+    while b'"method"' not in content:
+        content += connection.recv(65536)
+    head, _, body = content.partition(b"\r\n\r\n")
+    message = json.loads(body)
+    answer = {"jsonrpc": "2.0", "id": message.get("id"), "result": {"protocolVersion": "1"}}
+    text = json.dumps(answer).encode() if "id" in message else b""
+    status = "200 OK" if b"X-Token: t0ken" in head else "403 Forbidden"
+    kind = "Content-Type: application/json\r\nConnection: close\r\n"
+    head_out = f"HTTP/1.1 {status}\r\n{kind}Content-Length: {len(text)}\r\n\r\n"
+    connection.sendall(head_out.encode() + text)
+    connection.close()
+
+
+def test_mcp_over_tls(certificates: Certificates) -> None:
+    """The server's certificate is verified against one's own authority, and headers are sent."""
+    headers, ca_file = {"X-Token": "t0ken"}, certificates.ca_file
+    with misbehaving.server(_mcp, certificates.context("mcp")) as port:
+        url = f"https://127.0.0.1:{port}/mcp"
+        assert outcome(MCPProbe(url=url, headers=headers, ca_file=ca_file)) is None
+        assert outcome(MCPProbe(url=url, ca_file=ca_file)) == "initialize: status 403"
+        assert "unable to get local issuer" in str(outcome(MCPProbe(url=url, headers=headers)))
+        with pytest.warns(InsecureRequestWarning):
+            assert outcome(MCPProbe(url=url, headers=headers, verify=False)) is None
 
 
 def test_celery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,10 +438,13 @@ def test_celery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("health_check.checks.Storage", {"alias": "default"}, True),
     ],
 )
-def test_django_health_check(path: str, options: dict[str, Any], well: bool) -> None:
+def test_django_health_check(
+    path: str, options: dict[str, Any], well: bool, tmp_path: Path
+) -> None:
     """A check of django-health-check 4 is a probe by its dotted path, sync or async."""
     (backend,) = parse({"b": {"PROBE": path, "OPTIONS": options}}).values()
-    assert (outcome(build(backend)) is None) is well
+    with override_settings(MEDIA_ROOT=str(tmp_path)):
+        assert (outcome(build(backend)) is None) is well
 
 
 async def _async_check() -> bool:
@@ -419,6 +466,7 @@ SECRET = "s3cr3t-value"
         lambda: HTTPProbe(f"http://h/?key={SECRET}", headers={"X": SECRET}, auth=("u", SECRET)),
         lambda: RedisProbe(f"redis://:{SECRET}@h/0", options={"password": SECRET}),
         lambda: MCPProbe(url=f"http://h/{SECRET}", headers={"Authorization": f"Bearer {SECRET}"}),
+        lambda: HTTPProbe("http://h/", headers={"X": "http://[", "Y": SECRET}),
         lambda: MCPProbe(command=["x", SECRET], env={"TOKEN": SECRET}),
         lambda: build(parse({"b": {"PROBE": print, "OPTIONS": {"sep": SECRET}}})["b"]),
     ],

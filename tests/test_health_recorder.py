@@ -20,6 +20,7 @@ from health.models import Transition
 from health.record import replace
 from health.recorder import Recorder
 from health.signals import backend_health_changed
+from health.state import MAX_EVENTS
 from health.webhook import Webhook, WebhookConfig, WebhookError
 from metrics.registry import REGISTRY
 from tests import misbehaving
@@ -68,6 +69,24 @@ def test_what_could_not_be_stored_is_stored_later(
         False,
         True,
     ]
+
+
+@pytest.mark.django_db
+def test_transitions_beyond_number_are_forgotten_and_that_is_said(
+    board: BackendHealthMap, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The board keeps what is not stored yet, up to a number; once stored it keeps none."""
+    recorder = Recorder(board)
+    board.report("db", True)
+    recorder.store()
+    for turn in range(MAX_EVENTS + 3):
+        board.report("db", turn % 2 == 1)
+    recorder.store()
+    assert Transition.objects.count() == MAX_EVENTS + 1
+    assert "transitions: 3 were forgotten before they could be stored" in caplog.messages
+    assert board.document().events == ()
+    recorder.store()
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.django_db
@@ -200,9 +219,14 @@ def test_a_message_that_did_not_arrive_is_sent_again(board: BackendHealthMap) ->
     assert len(receiver.requests) == 2
 
 
-def test_the_webhooks_secrets_are_not_shown() -> None:
-    """Neither the URL nor a header is in the repr."""
-    assert "k3y" not in repr(WebhookConfig("http://h/k3y", {"X": "k3y"}))
+def test_the_webhooks_secrets_are_not_shown(board: BackendHealthMap) -> None:
+    """Neither the URL nor a header is in the repr, nor in what is said of a failure."""
+    config = WebhookConfig("http://no-such-host.invalid/s3cr3t", {"X": "s3cr3t"})
+    assert "s3cr3t" not in repr(config)
+    board.report("db", False)
+    with pytest.raises(WebhookError, match=r"no-such-host\.invalid") as raised:
+        Webhook().tell(board.snapshot().values(), config)
+    assert "s3cr3t" not in str(raised.value)
 
 
 @pytest.fixture

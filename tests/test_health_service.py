@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import signal
+import socket
 from pathlib import Path
 
 import psutil
@@ -42,6 +43,8 @@ def test_another_worker_takes_over_from_a_killed_prober(tmp_path: Path) -> None:
     """SIGKILL of the process that probes is made good by another, with the state kept."""
     with gunicorn(tmp_path, workers=3) as server:
         wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        # It is said after it is on the board; a prober killed in between does not say it.
+        wait_until(lambda: "backend default is healthy" in server.output, "its log line")
         first = prober_pid(server)
         psutil.Process(first).send_signal(signal.SIGKILL)
 
@@ -53,6 +56,32 @@ def test_another_worker_takes_over_from_a_killed_prober(tmp_path: Path) -> None:
         wait_until(taken_over, "a successor among the workers that are asked")
         wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
         assert server.output.count("backend default is") == 1
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "gthread", "asgi"])
+def test_head_is_get_without_the_body(tmp_path: Path, worker_class: str) -> None:
+    """The same headers, Content-Length included, nothing after them, and no line in the log."""
+    with gunicorn(tmp_path, workers=1, worker_class=worker_class) as server:
+        wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        before = server.output
+        for path in ("/health", "/ready", "/started", "/ready?verbose=&exclude=default"):
+            answers = [_raw(server.port, method, path) for method in ("GET", "HEAD")]
+            (heads, get_body), (head_heads, head_body) = answers
+            assert head_heads == heads
+            assert f"content-length: {len(get_body)}" in heads
+            assert head_body == b""
+        assert server.output == before
+
+
+def _raw(port: int, method: str, path: str) -> tuple[list[str], bytes]:
+    """Return the lines of an answer's head, but for the date, and all that follows it."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        lines = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        connection.sendall(lines.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    heads = sorted(head.decode().lower().split("\r\n"))
+    return [line for line in heads if not line.startswith("date:")], body
 
 
 def test_access_lines_of_probes_can_be_left_out(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import AsyncClient, Client, override_settings
 
-from health import drain
+from health import clock, drain, prober, views
 from health.board import BOARD
 from health.config import declare, parse
 
@@ -79,10 +83,25 @@ def test_not_ready_while_draining() -> None:
     assert answer("/ready")[0] == 200
 
 
+def test_an_outage_of_what_all_share_leaves_the_host_in_the_balancer() -> None:
+    """With the setting, ill shared backends alone are degraded and ready, in every format."""
+    shared = parse({"db": {**DATABASE, "SCOPE": "shared", "FALL": 1}, "own": DATABASE})
+    BOARD.update(lambda document: declare(document, shared))
+    BOARD.report("db", False)
+    BOARD.report("own", True)
+    with override_settings(SENTINEL_READINESS="all"):
+        assert answer("/ready") == (503, JSON, '{"status": "not_ready"}')
+        with override_settings(SENTINEL_SHARED_FAILURE="degraded"):
+            assert answer("/ready") == (200, JSON, '{"status": "ready", "reason": "degraded"}')
+            draft = Client().get("/ready", headers={"accept": "application/health+json"})
+            assert (draft.status_code, draft.json()["status"]) == (200, "warn")
+            for _ in range(3):
+                BOARD.report("own", False)
+            assert answer("/ready") == (503, JSON, '{"status": "not_ready"}')
+
+
 def test_stale_is_said_to_be_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check older than three intervals and a timeout counts for nothing."""
-    from health import clock
-
     backends = parse({"db": DATABASE})
     BOARD.update(lambda document: declare(document, backends))
     BOARD.report("db", True)
@@ -98,7 +117,18 @@ def test_exclude_passes_a_backend_over() -> None:
     BOARD.report("b", False)
     assert answer("/ready?exclude=a") == (503, JSON, '{"status": "not_ready"}')
     assert answer("/ready?exclude=b") == (200, JSON, '{"status": "ready"}')
-    assert answer("/ready?exclude=a&exclude=b") == (503, JSON, NO_BACKENDS)
+
+
+@pytest.mark.parametrize("policy", ["any", "all", "critical"])
+def test_nothing_left_to_judge_is_not_ready(policy: str) -> None:
+    """With all excluded, or a tag that none has, nothing speaks for readiness; that is said."""
+    body = '{"status": "not_ready", "reason": "no backends selected"}'
+    BOARD.report("a", True)
+    with override_settings(SENTINEL_READINESS=policy):
+        for query in ("exclude=a", "tag=mistyped"):
+            assert answer(f"/ready?{query}") == (503, JSON, body)
+    BOARD.clear()
+    assert answer("/ready?exclude=a") == (503, JSON, NO_BACKENDS)
 
 
 def test_started_waits_for_the_first_check_of_each_backend() -> None:
@@ -120,13 +150,19 @@ def test_every_answer_may_not_be_stored_and_sets_no_cookie(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/started"])
 def test_head_works_and_other_methods_do_not(path: str) -> None:
-    """HEAD has GET's status and no body; the rest is 405 with Allow."""
-    get, head = Client().get(path), Client().head(path)
-    assert (head.status_code, head.content) == (get.status_code, b"")
+    """HEAD has GET's status and headers and no body; the rest is 405 with Allow."""
+    for accept in ("*/*", "text/html", "application/health+json"):
+        get, head = (
+            Client().generic(method, path, headers={"accept": accept}) for method in ("GET", "HEAD")
+        )
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert dict(head.headers) == dict(get.headers)
+        assert head.headers["Content-Length"] == str(len(get.content))
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         response = Client().generic(method, path)
         assert response.status_code == 405
         assert response.headers["Allow"] == "GET, HEAD"
+        assert response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
@@ -160,6 +196,18 @@ def test_verbose_lists_backends_without_their_errors() -> None:
     }
     assert body["backends"]["b"]["state"] == "unhealthy"
     assert "bob" not in response.content.decode()
+
+
+def test_ages_go_on_while_the_board_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer tells how old a check is now, not when the first of them was made."""
+    BOARD.report("a", True)
+    checked = BOARD["a"].checked
+    assert checked is not None
+    for seconds in (1.0, 2.0):
+        monkeypatch.setattr(clock, "now", lambda at=checked + seconds: at)
+        assert answer("/ready") == (200, JSON, '{"status": "ready"}')
+        body = Client().get("/ready?verbose").json()
+        assert body["age_seconds"] == body["backends"]["a"]["age_seconds"] == seconds
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "application/health+json"])
@@ -199,6 +247,30 @@ def test_the_ietf_drafts_body() -> None:
     assert Client().get("/ready", headers=headers).json()["status"] == "warn"
 
 
+def test_the_draft_loses_no_backend_to_another_of_much_the_same_name() -> None:
+    """A colon cannot stand in a check's key; two names that then are one share it."""
+    for name in ("a:b", "a_b"):
+        BOARD.report(name, True)
+    body = Client().get("/ready", headers={"accept": "application/health+json"}).json()
+    (checks,) = body["checks"].values()
+    assert [check["componentId"] for check in checks] == ["a:b", "a_b"]
+
+
+@pytest.mark.parametrize("name", ["a/b", 'q"', "b\\s", "é😀", "<i>&", "%s{}", "a,b;c=d", "x" * 100])
+@pytest.mark.parametrize("accept", [JSON, "text/html", "application/health+json"])
+def test_any_name_goes_through_every_format(name: str, accept: str) -> None:
+    """It can be listed, excluded, and read back as it was; in HTML it is text."""
+    BOARD.report(name, True)
+    BOARD.report("other", False)
+    response = Client().get("/ready", {"verbose": ""}, headers={"accept": accept})
+    text = response.content.decode()
+    if accept == "text/html":
+        assert html.escape(name) in text
+    else:
+        assert name in str(json.loads(text)).replace("\\\\", "\\")
+    assert Client().get("/ready", {"exclude": name}, headers={"accept": accept}).status_code == 503
+
+
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -210,6 +282,7 @@ def test_the_ietf_drafts_body() -> None:
         ("text/html;q=0.5, application/json", JSON),
         ("nonsense", JSON),
         (";;;,,,q=", JSON),
+        ("text/html," * 200, JSON),  # nobody means that
         ("text/html", "text/html; charset=utf-8"),
         (
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -266,6 +339,57 @@ def test_an_async_stack_answers_the_same() -> None:
     with override_settings(ALLOWED_HOSTS=["example.org"]):
         assert asyncio.run(_get("/ready")) == (200, b'{"status": "ready"}')
         assert asyncio.run(_get("/admin/login/"))[0] == 400
+
+
+@pytest.fixture
+def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process be one that nobody has asked yet."""
+    monkeypatch.setattr(prober, "_own", (0, None))
+    with override_settings(SENTINEL_RUN_DIR=str(tmp_path / "run"), SENTINEL_TRANSITION_DAYS=0):
+        yield
+        _, ours = prober._own
+        if ours is not None:
+            ours.stop()
+
+
+def _well() -> None:
+    """Check nothing."""
+
+
+@pytest.mark.usefixtures("fresh_process")
+@pytest.mark.parametrize("path", ["/ready", "/ready?verbose", "/started"])
+def test_the_first_answer_waits_for_the_first_checks(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sets the checks off by asking is told what came of them."""
+    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 30)
+    with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": _well}}):
+        assert answer(path)[0] == 200
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_first_answer_waits_in_an_async_stack_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it waits in a thread, and the event loop goes on."""
+    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 30)
+    loop_went_on = threading.Event()
+
+    async def ask() -> tuple[int, bytes]:
+        asyncio.get_running_loop().call_soon(loop_went_on.set)
+        return await _get("/ready")
+
+    with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": lambda: loop_went_on.wait(1)}}):
+        assert asyncio.run(ask()) == (200, b'{"status": "ready"}')
+        assert asyncio.run(_get("/ready")) == (200, b'{"status": "ready"}')
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_first_answer_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that hangs is not waited for: the answer is that too little is known."""
+    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 0.01)
+    release = threading.Event()
+    with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": release.wait}}):
+        assert answer("/ready") == (503, JSON, STALE)
+        release.set()
 
 
 @pytest.mark.parametrize("query", ["exclude=%ff%00", "verbose=&exclude=" + "x" * 5000, "&&==", "%"])

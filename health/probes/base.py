@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
 
-MIN_SECRET = 4
+from health.scrub import secrets_in
 
 
 class ProbeError(Exception):
@@ -34,25 +33,7 @@ class Probe(abc.ABC):
     def secrets(self) -> Iterator[str]:
         """Yield the values that no text may show: those of fields without ``repr``.
 
-        What is shorter than `MIN_SECRET` would black out half of every text.
+        What is shorter than `health.scrub.MIN_SECRET` would black out half of every text.
         """
-        for f in dataclasses.fields(self):
-            if not f.repr:
-                yield from (s for s in _strings(getattr(self, f.name)) if len(s) >= MIN_SECRET)
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Yield every string in ``value``, and those of its parts that errors quote alone."""
-    if isinstance(value, str):
-        yield value
-        yield from value.split()  # "Bearer …"
-        if "://" in value:
-            parts = urlsplit(value)
-            yield from (parts.password or "", parts.path, *parts.path.split("/"))
-            yield from (word for _, word in parse_qsl(parts.query))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, (list, tuple, set)):
-        for item in value:
-            yield from _strings(item)
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return secrets_in(type(self), values)

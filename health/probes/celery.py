@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from health.config import is_dotted_path
 from health.probes.base import Probe, ProbeError
 
 
@@ -24,6 +25,8 @@ class CeleryProbe(Probe):
     def __post_init__(self) -> None:
         if importlib.util.find_spec("celery") is None:
             raise ImproperlyConfigured("CeleryProbe needs celery: pip install celery")
+        if not is_dotted_path(self.app):
+            raise ValueError("app must be a dotted path")
         if self.min_workers < 1:
             raise ValueError("min_workers must be 1 or more")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,38 @@ from django.db.utils import DatabaseError, InterfaceError
 from health.probes.base import Probe, ProbeError
 
 
-@contextmanager
-def fresh_connection(alias: str) -> Iterator[BaseDatabaseWrapper]:
-    """Open a connection of one's own to ``alias``, and close it whatever happens."""
+def own_connection(alias: str, timeout: float) -> BaseDatabaseWrapper:
+    """Return a connection to ``alias`` that is nobody else's; it is opened by its first use.
+
+    Neither a pool of the settings nor a transaction left open is behind it. On
+    PostgreSQL a server that is gone without a word ends it after about ``timeout``
+    seconds, unless the settings' OPTIONS say otherwise: the thread of a check that
+    was given up does not hang for the hours that the system would wait.
+    """
     connection = connections.create_connection(alias)
+    options = {k: v for k, v in connection.settings_dict["OPTIONS"].items() if k != "pool"}
+    if connection.vendor == "postgresql":
+        seconds = max(2, math.ceil(timeout))  # libpq takes one for two
+        options = {
+            "connect_timeout": seconds,
+            "keepalives_idle": seconds,
+            "keepalives_interval": seconds,
+            "keepalives_count": 2,
+            "tcp_user_timeout": seconds * 1000,
+            **options,
+        }
+    connection.settings_dict = {
+        **connection.settings_dict,
+        "OPTIONS": options,
+        "AUTOCOMMIT": True,
+    }
+    return connection
+
+
+@contextmanager
+def fresh_connection(alias: str, timeout: float) -> Iterator[BaseDatabaseWrapper]:
+    """Open a connection of one's own to ``alias``, and close it whatever happens."""
+    connection = own_connection(alias, timeout)
     try:
         yield connection
     finally:
@@ -48,7 +77,7 @@ class DatabaseProbe(Probe):
     def check(self, timeout: float) -> None:
         """Ask the database for a one."""
         if not self.persistent:
-            with fresh_connection(self.alias) as connection:
+            with fresh_connection(self.alias, timeout) as connection:
                 _select_one(connection)
             return
         with self._lock:
@@ -60,7 +89,7 @@ class DatabaseProbe(Probe):
                 kept.close()
                 kept = None
         if kept is None:
-            kept = connections.create_connection(self.alias)
+            kept = own_connection(self.alias, timeout)
             kept.inc_thread_sharing()
             try:
                 _select_one(kept)
@@ -105,7 +134,7 @@ class MigrationsProbe(Probe):
 
     def check(self, timeout: float) -> None:
         """Compare the code's migrations with the database's table of them."""
-        with fresh_connection(self.alias) as connection:
+        with fresh_connection(self.alias, timeout) as connection:
             executor = MigrationExecutor(connection)
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:

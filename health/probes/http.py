@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import urllib3
 
 from health.probes.base import Probe, ProbeError
+from health.probes.options import FilePath
 
 CHUNK = 16 * 1024
 
@@ -33,9 +34,9 @@ class HTTPProbe(Probe):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth: Sequence[str] | None = field(default=None, repr=False)
     verify: bool = True
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
+    ca_file: FilePath | None = None
+    client_cert: FilePath | None = None
+    client_key: FilePath | None = None
     max_bytes: int = 64 * 1024
 
     def __post_init__(self) -> None:
@@ -46,7 +47,17 @@ class HTTPProbe(Probe):
             raise ValueError("url must not hold credentials; give them as auth")
         if self.auth is not None and len(self.auth) != 2:
             raise ValueError("auth must be a user and a password")
-        self._pattern = None if self.body is None else re.compile(self.body.encode())
+        if not self.method.isalpha():
+            raise ValueError("method must be a word, as GET is")
+        if not all(100 <= status <= 599 for status in self.statuses):
+            raise ValueError("statuses must be from 100 to 599")
+        if self.max_bytes < 1:
+            raise ValueError("max_bytes must be 1 or more")
+        demand_cert(self.client_cert, self.client_key)
+        try:
+            self._pattern = None if self.body is None else re.compile(self.body.encode())
+        except re.error as e:
+            raise ValueError(f"body is no regular expression: {e}") from e
 
     def check(self, timeout: float) -> None:
         """Send the request, and compare the answer with what it should be."""
@@ -99,8 +110,17 @@ class HTTPProbe(Probe):
         return tls_context(self.verify, self.ca_file, self.client_cert, self.client_key)
 
 
+def demand_cert(client_cert: FilePath | None, client_key: FilePath | None) -> None:
+    """Raise ValueError for a key that no certificate goes with."""
+    if client_key is not None and client_cert is None:
+        raise ValueError("client_key needs client_cert")
+
+
 def tls_context(
-    verify: bool, ca_file: str | None, client_cert: str | None, client_key: str | None
+    verify: bool,
+    ca_file: FilePath | None,
+    client_cert: FilePath | None = None,
+    client_key: FilePath | None = None,
 ) -> ssl.SSLContext:
     """Return a context, read anew each time: certificates are renewed under a running service."""
     context = ssl.create_default_context(cafile=ca_file)

@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -22,6 +23,8 @@ from typing import Any
 import urllib3
 
 from health.probes.base import Probe, ProbeError
+from health.probes.http import tls_context
+from health.probes.options import FilePath
 
 VERSION = "2025-06-18"
 MAX_BYTES = 1024 * 1024
@@ -35,18 +38,23 @@ Call = Callable[[dict[str, Any]], dict[str, Any] | None]
 class MCPProbe(Probe):
     """Opens a session with an MCP server, pings it, and closes the session.
 
-    Give either the ``url`` of a streamable HTTP endpoint, with ``headers``, or the
-    ``command`` (a list) that starts a server on stdio, with ``env`` on top of ours.
+    Give either the ``url`` of a streamable HTTP endpoint, with ``headers``, ``verify``
+    and ``ca_file`` as `HTTPProbe` has them, or the ``command`` (a list) that starts a
+    server on stdio, with ``env`` on top of ours.
     """
 
     url: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    command: Sequence[str] | None = field(default=None, repr=False)
+    command: Sequence[FilePath] | None = field(default=None, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: bool = True
+    ca_file: FilePath | None = None
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.command is None):
             raise ValueError("give either url or command")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
         if isinstance(self.command, str) or (self.command is not None and not self.command):
             raise ValueError("command must be a list: the program and its arguments")
 
@@ -54,7 +62,10 @@ class MCPProbe(Probe):
         """Hold the shortest conversation that shows the server at work."""
         deadline = time.monotonic() + timeout
         if self.url is not None:
-            with _over_http(self.url, self.headers, deadline) as call:
+            context = None
+            if self.url.startswith("https:"):
+                context = tls_context(self.verify, self.ca_file)
+            with _over_http(self.url, self.headers, context, deadline) as call:
                 _converse(call)
         elif self.command is not None:
             with _over_stdio(self.command, self.env, deadline) as call:
@@ -94,10 +105,12 @@ def _left(deadline: float) -> float:
 
 
 @contextlib.contextmanager
-def _over_http(url: str, headers: Mapping[str, str], deadline: float) -> Iterator[Call]:
+def _over_http(
+    url: str, headers: Mapping[str, str], context: ssl.SSLContext | None, deadline: float
+) -> Iterator[Call]:
     session: dict[str, str] = {}
 
-    with urllib3.PoolManager(retries=False) as manager:
+    with urllib3.PoolManager(ssl_context=context, retries=False) as manager:
 
         def send(method: str, body: bytes | None) -> urllib3.BaseHTTPResponse:
             return manager.request(
@@ -165,7 +178,9 @@ def _read_http(
 
 
 @contextlib.contextmanager
-def _over_stdio(command: Sequence[str], env: Mapping[str, str], deadline: float) -> Iterator[Call]:
+def _over_stdio(
+    command: Sequence[FilePath], env: Mapping[str, str], deadline: float
+) -> Iterator[Call]:
     process = subprocess.Popen(
         list(command),
         env={**os.environ, **env},
@@ -177,13 +192,18 @@ def _over_stdio(command: Sequence[str], env: Mapping[str, str], deadline: float)
     assert process.stdin is not None
     assert process.stdout is not None
     stdin, stdout = process.stdin, process.stdout
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    lines: queue.SimpleQueue[bytes | ProbeError] = queue.SimpleQueue()
 
     def read() -> None:
+        count = 0
         with contextlib.suppress(OSError, ValueError):
             while line := stdout.readline(MAX_BYTES):
+                count += len(line)
+                if count > MAX_BYTES:
+                    lines.put(ProbeError("the server writes without end"))
+                    return
                 lines.put(line)
-        lines.put(b"")
+        lines.put(ProbeError("the server ended"))
 
     reader = threading.Thread(target=read, name="sentinel-mcp-stdio", daemon=True)
     reader.start()
@@ -196,8 +216,8 @@ def _over_stdio(command: Sequence[str], env: Mapping[str, str], deadline: float)
                 line = lines.get(timeout=_left(deadline))
             except queue.Empty:
                 continue
-            if not line:
-                raise ProbeError("the server ended")
+            if isinstance(line, ProbeError):
+                raise line
             with contextlib.suppress(json.JSONDecodeError):
                 if (result := _result_of(json.loads(line), message)) is not None:
                     return result

@@ -13,7 +13,8 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 from health.probes.base import Probe, ProbeError
-from health.probes.http import tls_context
+from health.probes.http import demand_cert, tls_context
+from health.probes.options import FilePath
 
 
 @dataclass
@@ -24,9 +25,16 @@ class TCPProbe(Probe):
     port: int
     tls: bool = False
     verify: bool = True
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
+    ca_file: FilePath | None = None
+    client_cert: FilePath | None = None
+    client_key: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise ValueError("host must not be empty")
+        if not 1 <= self.port <= 65535:
+            raise ValueError("port must be from 1 to 65535")
+        demand_cert(self.client_cert, self.client_key)
 
     def check(self, timeout: float) -> None:
         """Connect once."""
@@ -54,6 +62,8 @@ class RedisProbe(Probe):
             raise ImproperlyConfigured(
                 "RedisProbe needs redis: pip install 'django-sentinel-metrics[redis]'"
             ) from e
+        if not self.url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("url must begin with redis://, rediss:// or unix://")
         self._redis = redis
 
     def check(self, timeout: float) -> None:

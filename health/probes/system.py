@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from health.probes.base import Probe, ProbeError
+from health.probes.options import FilePath
 
 MIB = 1024 * 1024
 CGROUP = Path("/sys/fs/cgroup")
@@ -18,9 +19,12 @@ CGROUP = Path("/sys/fs/cgroup")
 class DiskProbe(Probe):
     """That the file system of ``path`` has room: at least so many MiB, and so many percent."""
 
-    path: str = "/"
+    path: FilePath = "/"
     min_free_mib: float = 100
     min_free_percent: float = 1
+
+    def __post_init__(self) -> None:
+        _demand_limits(self.min_free_mib, self.min_free_percent)
 
     def check(self, timeout: float) -> None:
         """Ask the file system."""
@@ -35,6 +39,9 @@ class MemoryProbe(Probe):
     min_free_mib: float = 50
     min_free_percent: float = 2
 
+    def __post_init__(self) -> None:
+        _demand_limits(self.min_free_mib, self.min_free_percent)
+
     def check(self, timeout: float) -> None:
         """Ask the kernel."""
         memory = psutil.virtual_memory()
@@ -43,6 +50,13 @@ class MemoryProbe(Probe):
         if limit is not None and used is not None and limit < total:
             free, total = min(free, max(0, limit - used)), limit
         _demand("memory", free, total, self.min_free_mib, self.min_free_percent)
+
+
+def _demand_limits(min_mib: float, min_percent: float) -> None:
+    if not 0 <= min_mib < float("inf"):
+        raise ValueError("min_free_mib must be 0 or more")
+    if not 0 <= min_percent <= 100:
+        raise ValueError("min_free_percent must be from 0 to 100")
 
 
 def _cgroup(name: str) -> int | None:

@@ -6,9 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
 
 from health import report
+from health.policy import UNKNOWN
 from health.readiness import assess
 
 
@@ -26,7 +28,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print and exit."""
-        verdict = assess(exclude=options["exclude"], tags=options["tag"])
+        try:
+            verdict = assess(exclude=options["exclude"], tags=options["tag"])
+        except ImproperlyConfigured as e:
+            raise CommandError(str(e), returncode=report.EXIT_CODES[UNKNOWN]) from e
         render = report.as_json if options["format"] == "json" else report.as_table
         self.stdout.write(render(verdict))
         if code := report.EXIT_CODES[verdict.status]:
