@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from health.supervisor import options
+from health.supervisor.servers import HEALTH_THREADS
+from health.supervisor.worker import REQUEST_SECONDS
 from tests import harness
 from tests.test_process_serve import blocked
 
@@ -203,3 +206,27 @@ def test_the_health_server_serves_nothing_else(tmp_path: Path) -> None:
             head = client.request("HEAD", "/health")
             assert (head.status, head.body) == (200, b"")
             assert head.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n",
+        b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ],
+    ids=["silent", "half a head", "half a body", "left open"],
+)
+def test_probes_are_answered_beside_clients_that_do_not_go_on(tmp_path: Path, sent: bytes) -> None:
+    """More slow clients than there are threads hold neither them nor the one that accepts."""
+    with harness.serve(tmp_path) as server, contextlib.ExitStack() as stack:
+        for _ in range(HEALTH_THREADS + 8):
+            client = socket.create_connection(("127.0.0.1", server.health_port))
+            stack.enter_context(client)
+            client.sendall(sent)
+        # Twice as long as a request may take, where it once took as many seconds as clients.
+        with harness.Client(server.health_port, timeout=2 * REQUEST_SECONDS) as prober:
+            for _ in range(3):
+                assert prober.get("/health").json() == {"status": "ok"}
+        assert "Traceback" not in server.output

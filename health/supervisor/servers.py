@@ -11,9 +11,11 @@ from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
 
 from health import gunicorn as hooks
 from health.supervisor import addresses, masks, options, vitals
+from health.supervisor.worker import HealthWorker
 
-HEALTH_THREADS = 4
-"""Probes and scrapes that the health server answers side by side."""
+HEALTH_THREADS = 24
+"""Requests that the health server answers side by side: the 16 scrapes that a process takes
+at once may all wait for a slow collector, and probes must not wait behind them."""
 
 
 class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -122,7 +124,7 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         configuration: dict[str, Any] = {
             "bind": self._bind,
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": HealthWorker,
             "threads": HEALTH_THREADS,
             "graceful_timeout": 2,
             "proc_name": "health_server",
