@@ -15,11 +15,11 @@ from enum import StrEnum
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from health.conf import conf
 from health.supervisor import vitals
 from metrics import shared
+from metrics.collectors import QuickCollector
 from metrics.registry import REGISTRY
 from metrics.shared import Worker
 
@@ -211,7 +211,7 @@ def observe() -> Application | None:
     )
 
 
-class WorkersCollector(Collector):
+class WorkersCollector(QuickCollector):
     """The families that show a scrape what the application's workers are doing."""
 
     def describe(self) -> Iterable[Metric]:

@@ -26,7 +26,7 @@ from prometheus_client import (
 from prometheus_client import Enum as Enum_
 
 from metrics import build_info, process_figures, shared
-from metrics.collectors import Collect, CollectorGuard
+from metrics.collectors import Collect, CollectorGuard, QuickCollector
 from metrics.exposition import Converted, convert
 from metrics.registry import REGISTRY
 from metrics.shared.model import Snapshot
@@ -183,7 +183,7 @@ def _sort(kind: type) -> _Sort:
         return _Sort.VALUES
     if issubclass(kind, (ProcessCollector, GCCollector)):
         return _Sort.ONE_PROCESS
-    if issubclass(kind, (Enum_, Info, PlatformCollector, _TargetInfo)):
+    if issubclass(kind, (Enum_, Info, PlatformCollector, QuickCollector, _TargetInfo)):
         return _Sort.OURS
     return _Sort.FOREIGN
 
