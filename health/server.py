@@ -29,6 +29,7 @@ def application() -> WSGIHandler:
 
 def start_prober() -> None:
     """Run the prober in this process, or stand by for another's; never raises."""
-    from health import prober
+    from health import logs, prober
 
+    logs.be_heard()
     prober.ensure_started()

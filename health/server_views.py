@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from health import views, workers
 from health.answers import Answer, respond
 from health.conf import FILE, conf
-from health.workers import Application, Condition
+from health.workers import SHOWN, Application
 
 BLIND = "the run directory does not show what the workers are doing"
 
@@ -56,7 +56,7 @@ def _details(application: Application) -> dict[str, Any]:
         return {"unknown": BLIND} | dict.fromkeys(known)
     return {
         "saturated": application.is_saturated,
-        "workers": {str(c): application.count(c) for c in Condition},
+        "workers": {str(c): application.count(c) for c in SHOWN},
         "requests_in_progress": application.requests_in_progress,
         "oldest_request_seconds": round(application.oldest_request_seconds, 3),
     }

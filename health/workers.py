@@ -48,7 +48,14 @@ class Condition(StrEnum):
     STUCK = "stuck"
     """Saturated, and no request of it ended or began for SENTINEL_STUCK_SECONDS."""
     DEAD = "dead"
-    """A lane whose process is gone and which nobody has taken over."""
+    """Gone without a word, as if killed, and no other has taken its lane."""
+    LEFT = "left"
+    """Gone in order, as after gunicorn's TTOU, and no other has taken its lane."""
+
+
+SHOWN = tuple(condition for condition in Condition if condition is not Condition.LEFT)
+"""What people are told of; who has left in order is no news."""
+_GONE = (Condition.DEAD, Condition.LEFT)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Application:
     @property
     def alive(self) -> list[Worker]:
         """The workers whose processes live."""
-        return [w for w, condition in self.workers if condition is not Condition.DEAD]
+        return [w for w, condition in self.workers if condition not in _GONE]
 
     @property
     def requests_in_progress(self) -> int:
@@ -118,7 +125,7 @@ class Application:
 def condition_of(worker: Worker, now: float, stuck_seconds: float | None) -> Condition:
     """Return what ``worker`` is doing at ``now`` (unix seconds)."""
     if not worker.alive:
-        return Condition.DEAD
+        return Condition.DEAD if worker.pid else Condition.LEFT
     if not worker.in_progress:
         return Condition.IDLE
     if not worker.capacity or worker.in_progress < worker.capacity:
@@ -150,7 +157,7 @@ class _Memory:
         self._was_alive = self._was_alive or lives or lived or bool(self.seen)
         if lives:
             self._alive_at = time.monotonic()
-        if pids := frozenset(w.pid for w in self.seen if w.alive):
+        if pids := frozenset(w.pid for w in self.seen if w.alive and w.pid):
             self._alive_at = time.monotonic()
             if pids != self._pids:
                 self._pids, self._parents = pids, _parents(pids)
@@ -223,7 +230,7 @@ class WorkersCollector(QuickCollector):
         if (application := observe()) is None or application.is_blind:
             return
         workers, in_progress, oldest = self._families()
-        for condition in Condition:
+        for condition in SHOWN:
             workers.add_metric([condition], application.count(condition))
         in_progress.add_metric([], application.requests_in_progress)
         oldest.add_metric([], application.oldest_request_seconds)

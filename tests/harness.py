@@ -478,3 +478,9 @@ def requests_counted(port: int, tool: str = "echo") -> float:
         if row.startswith((line, other)):
             return float(row.rpartition(" ")[2])
     return 0.0
+
+
+def conditions(port: int) -> dict[str, int]:
+    """Return how many workers are in which condition, as the health server on ``port`` says."""
+    workers = get(port, "/health?verbose").json()["workers"]
+    return {condition: number for condition, number in workers.items() if number}

@@ -255,7 +255,9 @@ def test_probe_backends_for_good(tmp_path: Path) -> None:
 def test_drain_and_undo(board: BackendHealthMap, tmp_path: Path) -> None:
     """The mark makes the host not ready for every process, and its removal ready again."""
     board.report("default", True)
-    assert manage(tmp_path, "drain").stdout == b"draining\n"
+    done = manage(tmp_path, "drain")
+    assert done.stdout == b"draining\n"
+    assert b"no process of the service uses " in done.stderr
     assert sentinel_health(tmp_path).stdout.startswith("not ready (draining)\n")
     assert manage(tmp_path, "drain", "--undo").stdout == b"not draining\n"
     assert sentinel_health(tmp_path).stdout.startswith("ready\n")

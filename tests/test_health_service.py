@@ -63,6 +63,7 @@ def test_head_is_get_without_the_body(tmp_path: Path, worker_class: str) -> None
     """The same headers, Content-Length included, nothing after them, and no line in the log."""
     with gunicorn(tmp_path, workers=1, worker_class=worker_class) as server:
         wait_until(lambda: get(server.port, "/ready").status == 200, "ready")
+        wait_until(lambda: "backend default is healthy" in server.output, "the log's last line")
         before = server.output
         for path in ("/health", "/ready", "/started", "/ready?verbose=&exclude=default"):
             answers = [_raw(server.port, method, path) for method in ("GET", "HEAD")]

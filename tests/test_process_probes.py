@@ -45,13 +45,7 @@ def details(server: harness.Server) -> dict[str, Any]:
 
 def conditions(server: harness.Server) -> dict[str, int]:
     """Return the workers that are in some condition, by its name."""
-    return conditions_at(server.health_port)
-
-
-def conditions_at(port: int) -> dict[str, int]:
-    """Return the same as the health server on ``port`` tells it."""
-    workers = harness.get(port, "/health?verbose").json()["workers"]
-    return {name: number for name, number in workers.items() if number}
+    return harness.conditions(server.health_port)
 
 
 def sample(server: harness.Server, name: str) -> float:
@@ -172,9 +166,9 @@ def test_health_server_as_a_sidecar(tmp_path: Path) -> None:
             # a reload, in which for a moment there is no worker, is no death
             before = {p.pid for p in server.members()}
             server.process.send_signal(signal.SIGHUP)
-            while len({p.pid for p in server.members()} - before) < 2 or conditions_at(port) != {
-                "idle": 2
-            }:
+            while len({p.pid for p in server.members()} - before) < 2 or harness.conditions(
+                port
+            ) != {"idle": 2}:
                 assert harness.get(port, "/health").status == 200
             # neither of the two minds the other's workers being killed, all at once
             os.kill(server.pid, signal.SIGKILL)

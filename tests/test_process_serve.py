@@ -82,9 +82,15 @@ def test_signals_are_passed_on(tmp_path: Path) -> None:
         harness.wait_until(lambda: len(server.family().workers) == 2, "both workers")
         first = {p.pid for p in server.family().workers}
         parent.send_signal(signal.SIGTTIN)
-        harness.wait_until(lambda: len(server.family().workers) == 3, "a third worker")
+        harness.wait_until(
+            lambda: harness.conditions(server.health_port) == {"idle": 3}, "a third worker"
+        )
         parent.send_signal(signal.SIGTTOU)
         harness.wait_until(lambda: len(server.family().workers) == 2, "two workers")
+        harness.wait_until(
+            lambda: harness.conditions(server.health_port) == {"idle": 2},
+            "none that is held for dead",
+        )
         health = {p.pid for p in server.family().health_workers}
         parent.send_signal(signal.SIGHUP)
         harness.wait_until(

@@ -44,6 +44,7 @@ def worker(**changes: Any) -> Worker:
         ({}, 300.0, Condition.IDLE),
         ({"alive": False}, 300.0, Condition.DEAD),
         ({"alive": False, "in_progress": 4}, 300.0, Condition.DEAD),
+        ({"alive": False, "pid": 0}, 300.0, Condition.LEFT),
         ({"in_progress": 1}, 300.0, Condition.BUSY),
         ({"in_progress": 3, "last_active": NOW - 400}, 300.0, Condition.BUSY),
         ({"in_progress": 4}, 300.0, Condition.SATURATED),
@@ -110,6 +111,7 @@ def test_workers_on_their_way_are_no_death(monkeypatch: pytest.MonkeyPatch) -> N
     dead = application(Condition.DEAD)
     assert dead.trouble == "no application worker alive"
     assert replace(dead, is_restarting=True).trouble is None
+    assert application(Condition.LEFT).trouble == "no application worker alive"
 
 
 def test_dead_workers_have_no_requests() -> None:

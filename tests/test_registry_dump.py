@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from metrics.management.commands import dump_metrics
 from metrics.registry import METRICS
+from tests.harness import manage
 
 LINE = 'sentinel_requests_total{status="denied",tool="dumped"} 1.0\n'
 
@@ -136,3 +137,13 @@ def test_a_family_without_series_is_found_by_its_name() -> None:
     out, _ = dump("--name", "^sentinel_request_duration_seconds$")
     assert "# TYPE sentinel_request_duration_seconds histogram\n" in out
     assert 'sentinel_request_duration_seconds_count{tool="dumped"} 1.0\n' in out
+
+
+def test_a_directory_that_nobody_uses_is_told(tmp_path: Path) -> None:
+    """Who looks in the wrong place is told where, and gets what there is: nothing."""
+    done = manage(tmp_path, "dump_metrics", "--name", "^sentinel_requests_total$")
+    assert done.returncode == 0
+    assert b"sentinel_requests_total{" not in done.stdout
+    assert done.stderr.decode().startswith(
+        f"No process has written to {tmp_path / 'run'} yet. A service of another user"
+    )

@@ -18,7 +18,7 @@ from metrics.shared import exemplars
 from metrics.shared.activity import Activity
 from metrics.shared.directory import Directory
 from metrics.shared.errors import ReplacedError, reason_of
-from metrics.shared.lanes import Lane
+from metrics.shared.lanes import PID, Lane
 from metrics.shared.takeover import drop_damaged_counts, retire_gauges
 
 logger = logging.getLogger("metrics.shared")
@@ -140,6 +140,11 @@ class Attachment:
         if lane is None or files is None or not os.path.isdir(self.directory):
             return False
         return self.lane_is_lost or not files.is_current
+
+    def leave(self) -> None:
+        """Say in the lane that its process has ended in order."""
+        if self.lane is not None:
+            self.lane.head[PID] = 0.0
 
     def _let_go(self) -> None:
         lane, self.lane = self.lane, None

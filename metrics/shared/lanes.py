@@ -21,10 +21,10 @@ from metrics.shared.errors import TooManyLanesError
 MAGIC = b"SNTLLAN1"
 HEADER_SIZE = 4096
 HEADER = struct.Struct("<8sQ5d64s2d")
-"""Magic, the index's generation, then doubles: process id, when the lane was taken
-(unix seconds), requests in progress, when the oldest of them began (0: none), last
-activity; then the process's kind, how many requests it takes at once (0: not known), and
-the file's size."""
+"""Magic, the index's generation, then doubles: process id (0: it has ended in order), when
+the lane was taken (unix seconds), requests in progress, when the oldest of them began
+(0: none), last activity; then the process's kind, how many requests it takes at once
+(0: not known), and the file's size."""
 PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY, SIZE = 2, 3, 4, 5, 6, 15, 16
 """Places in the header, in units of 8 bytes."""
 
@@ -168,6 +168,7 @@ class Worker(NamedTuple):
 
     number: int
     pid: int
+    """0 once it has ended in order; one that was killed leaves its own."""
     kind: str
     started: float
     alive: bool

@@ -66,7 +66,7 @@ class Store:
             after_in_parent=self._after_fork_in_parent,
             after_in_child=self._after_fork_in_child,
         )
-        atexit.register(self.flush)
+        atexit.register(self._leave)
 
     # --- the slow path of a write -----------------------------------------------------
 
@@ -303,6 +303,10 @@ class Store:
                     found += self._reader.workers(self.directory, self._hold.files)
             return found
 
+    def is_alone(self) -> bool:
+        """Whether no other process that lives has a lane in the directory."""
+        return not any(w.alive and w.pid != os.getpid() for w in self.workers())
+
     def _tend(self) -> None:
         if self._busy or not self._hold.may_try:
             return
@@ -324,11 +328,16 @@ class Store:
                     self._get_ready()
 
     def flush(self) -> None:
-        """Try once more to store what others cannot see; called when Python exits."""
+        """Try once more to store what others cannot see."""
         with self._alone():
             if self._hold.memory or self._hold.is_astray:
                 self._hold.try_at_once()
                 self._tend()
+
+    def _leave(self) -> None:
+        """End in order, when Python exits: what is killed leaves another picture."""
+        self.flush()
+        self._hold.leave()
 
     def _before_fork(self) -> None:
         self._lock.acquire()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from health import drain
 from health.conf import conf
+from metrics import shared
 
 
 class Command(BaseCommand):
@@ -35,3 +36,8 @@ class Command(BaseCommand):
         except OSError as e:
             raise CommandError(str(e)) from e
         self.stdout.write("not draining" if options["undo"] else "draining")
+        if (store := shared.current()) is not None and store.is_alone():
+            self.stderr.write(
+                f"warning: no process of the service uses {conf.run_dir}. A service of another"
+                " user or with another SENTINEL_RUN_DIR does not see this mark."
+            )

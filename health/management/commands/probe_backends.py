@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from health import logs
 from health.conf import conf
 from health.once import probe_once
 from health.prober import Prober
@@ -49,6 +50,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _loop(self) -> None:
+        logs.be_heard()
         prober = Prober()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: prober.stop())

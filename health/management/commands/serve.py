@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
 
+from health import logs
 from health.conf import conf
 from health.supervisor import activation, addresses, child, options, preparation
 from health.supervisor.parent import Supervisor
@@ -49,6 +50,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **given: Any) -> None:
         """Serve until the end; exits with the parent's status."""
         child.open_standard_descriptors()
+        logs.be_heard()
         health_bind = given["health_bind"] or options.health_bind()
         sockets = activation.take()
         if sockets.application is not None:

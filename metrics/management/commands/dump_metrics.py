@@ -80,10 +80,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dump once, or again and again."""
-        if shared.current() is None:
+        store = shared.current()
+        if store is None:
             self.stderr.write(
                 "SENTINEL_RUN_DIR is None, so every process keeps its metrics to itself:"
                 " these are this command's own."
+            )
+        elif not store.workers():
+            self.stderr.write(
+                f"No process has written to {store.directory} yet. A service of another user or"
+                " with another SENTINEL_RUN_DIR has its figures elsewhere."
             )
         try:
             while True:
