@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
@@ -157,4 +157,31 @@ def check_middleware(
         )
         for obstacle, setting, check_id in _OBSTACLES
         if strict[setting] and obstacle in order[:ours]
+    ]
+
+
+ACTIVITY = "metrics.activity.ActivityMiddleware"
+
+
+@register
+def check_metrics_app(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E022: the other app is there; W004: something tells which requests are in progress."""
+    if not apps.is_installed("metrics"):
+        return [
+            Error(
+                "the processes of this service share nothing: INSTALLED_APPS lacks 'metrics'",
+                hint="Put 'metrics' first in INSTALLED_APPS.",
+                id="sentinel_health.E022",
+            )
+        ]
+    if ACTIVITY in settings.MIDDLEWARE:
+        return []
+    return [
+        Caution(
+            "busy and stuck workers look idle: nothing tells which requests are in progress",
+            hint=f"Put {ACTIVITY!r} near the beginning of MIDDLEWARE.",
+            id="sentinel_health.W004",
+        )
     ]

@@ -96,7 +96,7 @@ class Conf:
             if alias in settings.CACHES:
                 return value
             raise ImproperlyConfigured(
-                f"SENTINEL_HEALTH_STORE names the cache {alias!r}, which CACHES has not;"
+                f"SENTINEL_HEALTH_STORE names the cache {alias!r}, which is not in CACHES;"
                 f" it has {', '.join(settings.CACHES)}"
             )
         raise ImproperlyConfigured(

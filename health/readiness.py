@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 _last: tuple[Document, ReadinessSettings, bool, Verdict] | None = None
 """The last verdict on the whole board, with what it was made from."""
 
+MOST_LOGGED = 20
+_logged: set[str] = set()
+"""Failures of a policy that the log has, each once a process, and no more than so many."""
+
 
 def current() -> Verdict:
     """Return whether this service is ready, all backends considered.
@@ -90,10 +94,18 @@ def _judge(
     )
     try:
         return ask(policy=conf.readiness)
-    except Exception:
+    except Exception as e:  # noqa: BLE001 - other people's code; what it raised is logged
         FAULTS.labels("policy").inc()
-        logger.exception("the readiness policy %s failed, so not ready", conf.readiness_name)
+        _log_failure(conf.readiness_name, e)
         return replace(ask(policy=lambda _: False), status=NOT_READY, reason=None)
+
+
+def _log_failure(policy: str, error: Exception) -> None:
+    """Log what is new: anybody may ask, as often as he likes."""
+    failure = f"{policy}: {error!r}"
+    if failure not in _logged and len(_logged) < MOST_LOGGED:
+        _logged.add(failure)
+        logger.error("the readiness policy %s failed, so not ready", policy, exc_info=error)
 
 
 def with_configured(document: Document) -> Document:

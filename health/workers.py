@@ -7,6 +7,7 @@ every process that answers a scrape.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -254,6 +255,10 @@ class WorkersCollector(QuickCollector):
         )
 
 
+@functools.cache
 def register() -> None:
-    """Put the families into `metrics.registry.REGISTRY`; to be called once a process."""
+    """Put the families into `metrics.registry.REGISTRY`, once a process.
+
+    Django makes the apps ready again where a test changes INSTALLED_APPS.
+    """
     REGISTRY.register(WorkersCollector())

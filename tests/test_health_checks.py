@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from django.test import override_settings
+from django.test import modify_settings, override_settings
+
+from health import checks
 
 PROBE = {"PROBE": "health.probes.DatabaseProbe"}
 BAD = "SENTINEL_BACKENDS['db']"
@@ -251,6 +253,7 @@ def test_a_wrong_setting(settings: dict[str, Any], ids: list[str]) -> None:
 COMMON = "django.middleware.common.CommonMiddleware"
 SECURITY = "django.middleware.security.SecurityMiddleware"
 OURS = "health.middleware.HealthMiddleware"
+ACTIVITY = "metrics.activity.ActivityMiddleware"
 
 
 @pytest.mark.parametrize(
@@ -268,5 +271,23 @@ def test_what_would_turn_a_probe_away(
     middleware: list[str], settings: dict[str, Any], ids: list[str]
 ) -> None:
     """The order of MIDDLEWARE matters only where a setting is strict."""
+    middleware = [*middleware, ACTIVITY]
     seen = found(**{"MIDDLEWARE": middleware, "ALLOWED_HOSTS": ["example.org"], **settings})
     assert [check_id for check_id, _ in seen] == ids
+
+
+def test_what_the_other_app_has_to_bring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it processes share nothing; without its middleware nobody is seen to be busy."""
+    assert found(MIDDLEWARE=[OURS]) == [
+        ("W004", "busy and stuck workers look idle: nothing tells which requests are in progress")
+    ]
+    monkeypatch.setattr(checks.apps, "is_installed", lambda name: name != "metrics")
+    assert found() == [
+        ("E022", "the processes of this service share nothing: INSTALLED_APPS lacks 'metrics'")
+    ]
+
+
+def test_apps_may_be_made_ready_again() -> None:
+    """A project's test that changes INSTALLED_APPS does so, and registers nothing twice."""
+    with modify_settings(INSTALLED_APPS={"remove": ["django_prometheus"]}):
+        assert found() == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import override_settings
 
 from health import readiness
+from health.board import BackendHealthMap
 from health.policy import POLICIES, judge
 from health.state import BackendHealth, Document
 
@@ -144,3 +146,29 @@ def test_a_policy_by_its_dotted_path(
     finally:
         BOARD.clear()
     assert (verdict.status, verdict.reason) == expected
+
+
+def picky(backends: Mapping[str, Any]) -> bool:
+    """Ask for a backend that may be excluded."""
+    return bool(backends["d"].healthy)
+
+
+def test_a_policy_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody may ask, as often as he likes, for what a policy did not expect."""
+    board = BackendHealthMap()
+    for name in ("c", "d"):
+        board.report(name, True)
+    with (
+        override_settings(SENTINEL_READINESS=f"{__name__}.picky"),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(readiness, "BOARD", board)
+        patch.setattr(readiness, "_logged", set())
+        assert readiness.assess().is_ready
+        for _ in range(3):
+            assert readiness.assess(exclude=["d"]).status == "not_ready"
+        for number in range(2 * readiness.MOST_LOGGED):
+            readiness._log_failure("a policy", ValueError(number))
+    lines = [r.message for r in caplog.records if r.name == "health.readiness"]
+    assert lines[0] == f"the readiness policy {__name__}.picky failed, so not ready"
+    assert len(lines) == readiness.MOST_LOGGED

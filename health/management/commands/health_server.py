@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the options."""
         parser.add_argument(
-            "--bind", metavar="ADDRESS", help="SENTINEL_HEALTH_BIND, 127.0.0.1:9201"
+            "--bind", metavar="ADDRESS", help="default: SENTINEL_HEALTH_BIND, else 127.0.0.1:9201"
         )
 
     def handle(self, *args: Any, **given: Any) -> None:

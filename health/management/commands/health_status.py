@@ -22,9 +22,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Take what ``sentinel-health`` takes."""
-        parser.add_argument("--format", choices=("table", "json"), default="table")
-        parser.add_argument("--exclude", action="append", default=[], metavar="NAME")
-        parser.add_argument("--tag", action="append", default=[], metavar="TAG")
+        parser.add_argument(
+            "--format", choices=("table", "json"), default="table", help="table by default"
+        )
+        for option, metavar, text in (
+            ("--exclude", "NAME", "pass this backend over; may come several times"),
+            ("--tag", "TAG", "count only backends with this tag; may come several times"),
+        ):
+            parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print and exit."""

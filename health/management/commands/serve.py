@@ -30,16 +30,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the options; those left out come from the environment or gunicorn's file."""
-        parser.add_argument("--bind", metavar="ADDRESS", help="SENTINEL_BIND, 127.0.0.1:8000")
         parser.add_argument(
-            "--health-bind", metavar="ADDRESS", help="SENTINEL_HEALTH_BIND, 127.0.0.1:9201"
+            "--bind", metavar="ADDRESS", help="default: SENTINEL_BIND, else 127.0.0.1:8000"
+        )
+        parser.add_argument(
+            "--health-bind",
+            metavar="ADDRESS",
+            help="default: SENTINEL_HEALTH_BIND, else 127.0.0.1:9201",
         )
         parser.add_argument(
             "--no-health", action="store_true", help="do not start the health server"
         )
-        parser.add_argument("--workers", type=_count, help="SENTINEL_WORKERS, 2 x cores + 1")
+        parser.add_argument(
+            "--workers", type=_count, help="default: SENTINEL_WORKERS, else 2 x cores + 1"
+        )
         parser.add_argument("--threads", type=_count, help="threads of each worker")
-        parser.add_argument("--worker-class", metavar="CLASS", help="sync, gthread, gevent, asgi")
+        parser.add_argument(
+            "--worker-class",
+            metavar="CLASS",
+            help="sync, gthread, asgi, or gevent (to be installed)",
+        )
         parser.add_argument(
             "--config",
             metavar="FILE",
