@@ -72,6 +72,7 @@ class ActivityMiddleware:
             if self._pid != os.getpid():  # a worker that no hook of gunicorn announced
                 store.claim()
                 self._pid = os.getpid()
+            store.mend_lane()
             return partial(_end, store, store.activity.begin())
         except Exception:
             logger.exception("this request is not shown as in progress")
@@ -80,6 +81,7 @@ class ActivityMiddleware:
 
 def _end(store: shared.Store, token: int) -> None:
     try:
+        store.mend_lane()
         store.activity.end(token)
     except Exception:
         logger.exception("this process's requests in progress are not told right")

@@ -287,6 +287,24 @@ def test_workers_killed_at_random(tmp_path: Path) -> None:
         assert len(list(server.run_dir.glob("lane-*"))) <= 8
 
 
+@pytest.mark.parametrize("size", [0, 4096])
+def test_requests_outlive_cut_lanes(tmp_path: Path, size: int) -> None:
+    """Workers whose lanes were cut answer on, without a kill, and count on."""
+    with harness.gunicorn(tmp_path, workers=2, env=NO_DRAIN) as server:
+        harness.wait_until(lambda: _have_lanes(server, server.pid), "both lanes")
+        before = {process.pid for process in _workers(server.pid)}
+        for _ in range(3):
+            for lane in server.run_dir.glob("lane-*"):
+                os.truncate(lane, size)
+            for _ in range(10):
+                assert harness.post(server.port, "/tools/echo", 1).status == 200
+        assert {process.pid for process in _workers(server.pid)} == before
+        text = harness.get(server.port, "/metrics").text
+        line = 'sentinel_requests_total{status="success",tool="echo"} '
+        assert float(text.split(line)[1].split("\n")[0]) >= 10
+        assert "was cut short by" in server.output
+
+
 def test_prometheus_reads_the_clients_own_count(tmp_path: Path) -> None:
     """A real Prometheus finds its target up, and answers with what the clients counted."""
     with (

@@ -327,6 +327,17 @@ class Store:
                 with self._working():
                     self._get_ready()
 
+    def mend_lane(self) -> None:
+        """Make this process's lane whole again if somebody has cut it. Never raises OSError.
+
+        To be called before each request, where it may be the process's life: a write to
+        what was cut off is its end.
+        """
+        lane = self._hold.lane
+        if lane is not None and lane.is_cut:
+            with self._alone():
+                self._tend()
+
     def flush(self) -> None:
         """Try once more to store what others cannot see."""
         with self._alone():
