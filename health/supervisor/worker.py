@@ -39,6 +39,14 @@ class _ImpatientSocket(socket.socket):
         finally:
             self.settimeout(SEND_SECONDS)
 
+    def setblocking(self, flag: bool) -> None:
+        """Wait SEND_SECONDS where gunicorn would wait without limit.
+
+        It asks for that before each request, and one that came in with an earlier one is
+        answered without a call of `recv`, which sets the time.
+        """
+        self.settimeout(SEND_SECONDS if flag else 0.0)
+
     def shutdown(self, how: int) -> None:
         """End the connection without waiting for the client's end of it.
 
