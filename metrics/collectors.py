@@ -83,7 +83,7 @@ class CollectorGuard:
         result = Collected()
         for name, collect in collectors:
             try:
-                result.metrics += collect()
+                result.metrics += list(collect())
             except Exception as e:  # noqa: BLE001 - the scrape goes on without it
                 self._fail(result, name, f"it raised {type(e).__name__}", e)
             else:

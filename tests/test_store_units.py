@@ -125,6 +125,45 @@ def test_storm_of_threads_and_signals(tmp_path: Path) -> None:
     assert found['sentinel_request_duration_seconds_sum{tool="t"}'] == total / 2
 
 
+@pytest.mark.parametrize("kind", ["handler", "finaliser"])
+def test_a_handler_in_the_store_and_a_thread_that_waits_for_it(tmp_path: Path, kind: str) -> None:
+    """One wants the lock of a metric, whose owner wants the store's: both get on."""
+    code = """
+    c = counter("c", ["l"]); child = c.labels("a")
+    h = Histogram("h", "help", ["l"], registry=None)
+    inside = threading.Event(); at = threading.Event()
+    def other():
+        inside.wait(); at.set()
+        c.labels("b").inc(); h.labels("b").observe(1)
+    thread = threading.Thread(target=other); thread.start()
+    def intrude(*args):
+        inside.set(); at.wait()
+        deadline = time.monotonic() + 30
+        while c._lock._lock.acquire(blocking=False):  # until the thread has it, and waits for us
+            c._lock._lock.release()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        c.labels("c").inc(); c.labels("b").inc(2); h.labels("b").observe(1)
+    class Finalised:
+        def __del__(self):
+            intrude()
+    signal.signal(signal.SIGALRM, intrude)
+    take = store._take_lane
+    def slow():
+        store._take_lane = take
+        signal.raise_signal(signal.SIGALRM) if KIND == "handler" else Finalised()
+        take()
+    store._take_lane = slow
+    child.inc(); thread.join()
+    c.labels("b").inc(); h.labels("b").observe(1)
+    print(json.dumps(scrape()))
+    """
+    found = run(tmp_path / "run", code.replace("KIND", repr(kind)))
+    assert {found[f'c_total{{l="{label}"}}'] for label in "ac"} == {1.0}
+    assert found['c_total{l="b"}'] == 4.0
+    assert found['h_count{l="b"}'] == 3.0
+
+
 def test_handlers_and_finalisers_inside_the_slow_path(tmp_path: Path) -> None:
     """What records while a series is being made, or a lane taken, neither hangs nor is lost."""
     code = """

@@ -33,7 +33,7 @@ _own_values = client_values.ValueClass
 _REMOVERS = ("clear", "remove", "remove_by_labels")
 _runs = threading.local()
 _own_lock: Any = client_metrics.Lock  # type: ignore[attr-defined]
-_locks: weakref.WeakSet[Any] = weakref.WeakSet()
+_locks: weakref.WeakSet[_MetricLock] = weakref.WeakSet()
 """The locks of metrics made while a store is installed."""
 
 
@@ -152,20 +152,45 @@ def check() -> str | None:
     return f"its metrics have no {', '.join(missing)}" if missing else None
 
 
-def _make_lock() -> Any:
-    """Make the lock of a metric's label sets, which prometheus_client holds over our calls.
+class _MetricLock:
+    """The lock of a metric's label sets, which prometheus_client holds over our calls.
 
-    A signal handler may come while its thread has it, and a fork while another thread
-    has: it can be taken twice by one thread, and is free in a child.
+    A signal handler may come while its thread has it: one thread can take it twice. It
+    may also come, as a finaliser may, while its thread is at work in the store, and
+    want what another thread has that waits for the store. Such a one goes on without:
+    two children that are made of one label set share its values.
     """
-    lock = threading.RLock()
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self.free()
+
+    def free(self) -> None:
+        """Begin anew: in a forked child whoever had it is gone."""
+        self._lock: Any = threading.RLock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            store = _store
+            if store is None or not store.is_at_work_in_this_thread:
+                self._lock.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        if self._lock._is_owned():  # as threading.Condition asks it
+            self._lock.release()
+
+
+def _make_lock() -> _MetricLock:
+    """Make a metric's lock, and see to it that a fork frees it in the child."""
+    lock = _MetricLock()
     _locks.add(lock)
     return lock
 
 
 def _free_locks_in_child() -> None:
     for lock in list(_locks):
-        lock._at_fork_reinit()
+        lock.free()
 
 
 os.register_at_fork(after_in_child=_free_locks_in_child)

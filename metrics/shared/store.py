@@ -90,6 +90,11 @@ class Store:
             with self._working():
                 self._get_ready()
 
+    @property
+    def is_at_work_in_this_thread(self) -> bool:
+        """Whether this is asked inside the slow path: by a signal handler or a finaliser."""
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # as Condition asks it
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other threads off, and log what happened when they are let in again."""
