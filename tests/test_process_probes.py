@@ -247,4 +247,7 @@ def test_no_answer_waits_without_limit_for_its_client(tmp_path: Path) -> None:
         with contextlib.closing(connection):
             theirs.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
             assert [worker.handle(connection) for _ in range(3)] == [True] * 3
-    assert limits == [SEND_SECONDS] * 3
+            assert limits == [SEND_SECONDS] * 3
+            connection.sock.settimeout(0.01)  # as if that time were up
+            with pytest.raises(BrokenPipeError):  # of which gunicorn makes no traceback
+                connection.sock.sendall(bytes(10_000_000))

@@ -6,6 +6,7 @@ server has few threads. A probe's request is one packet.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from typing import Any
@@ -16,8 +17,8 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 REQUEST_SECONDS = 2.0
 """How long a request may take to come in whole."""
 
-SEND_SECONDS = 10.0
-"""How long a client may take to read an answer: what Prometheus waits by default."""
+SEND_SECONDS = 5.0
+"""How long a client may take to read an answer, or the part of it that no buffer holds."""
 
 
 class _ImpatientSocket(socket.socket):
@@ -38,6 +39,13 @@ class _ImpatientSocket(socket.socket):
             raise NoMoreData(b"") from e
         finally:
             self.settimeout(SEND_SECONDS)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of it in time, or raise BrokenPipeError, which gunicorn takes quietly."""
+        try:
+            super().sendall(data, flags)
+        except TimeoutError as e:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read the answer") from e
 
     def setblocking(self, flag: bool) -> None:
         """Wait SEND_SECONDS where gunicorn would wait without limit.
