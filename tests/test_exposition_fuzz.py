@@ -22,6 +22,10 @@ from metrics.gather import Gathered
 REQUESTS = int(os.environ.get("SENTINEL_FUZZ_REQUESTS", "4000"))
 """How many random requests to send; 100,000 take some minutes."""
 
+LONGEST_FIELD = 8190
+"""The longest header that gunicorn lets through. Django 6.0 itself raises at a Content-Type
+of more than 10,000 characters, before any middleware."""
+
 WORDS = [
     "text/plain",
     "application/openmetrics-text",
@@ -169,6 +173,8 @@ def test_random_requests(
         }
         for header in source.sample(HEADERS, source.randrange(5)):
             environ[header] = noise(source)
+        if "CONTENT_TYPE" in environ:
+            environ["CONTENT_TYPE"] = environ["CONTENT_TYPE"][:LONGEST_FIELD]
         status = answer(dict(environ))
         assert not status.startswith("5"), str(environ)
         seen.add(status[:3])
