@@ -326,6 +326,19 @@ def manage(tmp_path: Path, *words: str, timeout: float = 60) -> subprocess.Compl
     )
 
 
+def run_python(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with the environment of `project_env`, to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **project_env(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @contextlib.contextmanager
 def gunicorn(
     tmp_path: Path,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -15,7 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.harness import ROOT, project_env
+from tests.harness import run_python
 from tests.test_exposition_prometheus import LABELS, VALUES
 
 PRELUDE = """
@@ -35,15 +32,7 @@ about = Info("t_about", "About")
 
 def run(tmp_path: Path, code: str) -> str:
     """Run code in a process of its own that shares the store; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
-        cwd=ROOT,
-        env={**os.environ, **project_env(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(tmp_path, PRELUDE + textwrap.dedent(code))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.harness import ROOT, project_env
+from tests.harness import run_python
 
 SET_FIRST = """
 import django
@@ -20,13 +17,5 @@ assert 'sentinel_backend_healthy{backend="db"} 1.0' in METRICS.gather_text()
 
 def test_a_process_may_begin_by_setting_a_gauge(tmp_path: Path) -> None:
     """Setting a gauge takes a lane just as adding to a counter does."""
-    done = subprocess.run(
-        [sys.executable, "-c", SET_FIRST],
-        cwd=ROOT,
-        env={**os.environ, **project_env(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(tmp_path, SET_FIRST)
     assert (done.returncode, done.stderr) == (0, "")
