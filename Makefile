@@ -5,16 +5,19 @@
 #   make bench   benchmarks beside the peers
 #   make lint    ruff, mypy, missing migrations, promtool where it is installed
 #
-# PYTHON=python3.13 VENV=.venv-3.13 choose another interpreter and its folder.
+# PYTHON=python3.13 VENV=.venv-3.13 choose another interpreter and its folder;
+# CONSTRAINTS=constraints.txt VENV=.venv-oldest the oldest versions that are supported.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+CONSTRAINTS ?=
 
 PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
-PIP := $(PY) -m pip --disable-pip-version-check --quiet
+INSTALL := $(PY) -m pip --disable-pip-version-check --quiet install \
+  $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 # A dump of a run directory of its own, in which a process has left some figures.
 define CHECK_DUMP
@@ -56,10 +59,10 @@ $(PY):
 	  echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(RUNTIME): requirements.txt | $(PY)
-	$(PIP) install -r requirements.txt
+$(RUNTIME): requirements.txt $(CONSTRAINTS) | $(PY)
+	$(INSTALL) -r requirements.txt
 	touch $@
 
-$(DEVELOPMENT): requirements.txt requirements-dev.txt | $(PY)
-	$(PIP) install -r requirements-dev.txt
+$(DEVELOPMENT): requirements.txt requirements-dev.txt $(CONSTRAINTS) | $(PY)
+	$(INSTALL) -r requirements-dev.txt
 	touch $@ $(RUNTIME)

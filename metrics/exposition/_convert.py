@@ -100,7 +100,7 @@ def _add(metric: Metric, result: Converted) -> None:
 
 def _row(sample: Sample, name: str, kind: str) -> tuple[Labels, _Row]:
     """Return the label set that a sample belongs to, and the sample."""
-    if sample.native_histogram is not None:
+    if getattr(sample, "native_histogram", None) is not None:  # it came with the client's 0.22
         raise ValueError("a native histogram has no place in a text format")
     sample_name = str(sample.name)
     if kind == "counter" and sample_name == name:

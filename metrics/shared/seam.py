@@ -30,7 +30,11 @@ logger = logging.getLogger("metrics.shared")
 
 _store: Store | None = None
 _own_values = client_values.ValueClass
-_REMOVERS = ("clear", "remove", "remove_by_labels")
+_REMOVERS = tuple(
+    name
+    for name in ("clear", "remove", "remove_by_labels")  # the last came with the client's 0.24
+    if name != "remove_by_labels" or hasattr(client_metrics.MetricWrapperBase, name)
+)
 _runs = threading.local()
 _own_lock: Any = client_metrics.Lock  # type: ignore[attr-defined]
 _locks: weakref.WeakSet[_MetricLock] = weakref.WeakSet()
