@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ from health.supervisor.worker import HealthWorker
 HEALTH_THREADS = 24
 """Requests that the health server answers side by side: the 16 scrapes that a process takes
 at once may all wait for a slow collector, and probes must not wait behind them."""
+
+SCRIPT_NAME = "SCRIPT_NAME"
+"""Names the prefix that the application is served under: a variable, and a header."""
 
 
 class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -117,6 +121,7 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
     def __init__(self, *, bind: str, load: Callable[[], Any], prober: Callable[[], None]) -> None:
         self._bind, self._load, self._prober = bind, load, prober
+        self._prefix = ""
         super().__init__()
 
     def load_config(self) -> None:
@@ -132,6 +137,7 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "when_ready": lambda arbiter: masks.let_through(),
             "post_fork": lambda arbiter, worker: hooks.tie_to_arbiter(worker),
             "post_worker_init": self._post_worker_init,
+            "pre_request": self._pre_request,
             # no request is large or slow to send
             "limit_request_line": 2048,
             "limit_request_fields": 50,
@@ -147,4 +153,24 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
     def _post_worker_init(self, worker: Any) -> None:
         hooks.tie_to_arbiter(worker)
         hooks.announce(worker)  # so that it can tell whether the store works
+        # Gunicorn answers 500 to a path without it; the project's settings have seen it by now.
+        self._prefix = os.environ.pop(SCRIPT_NAME, "")
         self._prober()
+
+    def _pre_request(self, worker: Any, request: Any) -> None:
+        """Take the application's prefix off a path that has it, so that both are answered.
+
+        The prefix is SCRIPT_NAME, of the environment or of a header that a trusted proxy
+        sends. Gunicorn would answer 500 to a path without it.
+        """
+        prefix = self._prefix
+        others = []
+        for name, value in request.headers:
+            if name == SCRIPT_NAME:
+                prefix = value
+            else:
+                others.append((name, value))
+        request.headers = others
+        head = prefix.rstrip("/") + "/"
+        if request.path.startswith(head) and request.path != head:
+            request.path = request.path[len(head) - 1 :]
