@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 JSON = "application/json"
 HEALTH_JSON = "application/health+json"
 HTML = "text/html"
-METHODS = ("GET", "HEAD")
+METHODS = ("GET", "HEAD", "OPTIONS")
+"""OPTIONS is answered as GET is: HAProxy's checks use it where nothing else is configured."""
+
+ALLOW = {"Allow": ", ".join(METHODS)}
 MAX_ACCEPT = 1000
 """The longest Accept header that is looked into: one of 8,000 characters takes 40 ms."""
 
@@ -68,7 +71,7 @@ def _prepared(method: str | None, status: int, word: str, reason: str | None) ->
 def respond_quickly(request: HttpRequest, answer: Callable[[], PlainAnswer]) -> HttpResponse | None:
     """Send what ``answer`` gives, if the request is as plain as a probe's: None if it is not.
 
-    Plain is GET or HEAD, without a query, and content with JSON.
+    Plain is one of METHODS, without a query, and content with JSON.
     """
     meta = request.META
     if (
@@ -91,7 +94,7 @@ def respond(request: HttpRequest, answer: Callable[[], Answer]) -> HttpResponse:
     if request.method not in METHODS:
         return _Response(
             status=405,
-            headers={"Allow": ", ".join(METHODS), "Cache-Control": "no-store", "Content-Length": 0},
+            headers={**ALLOW, "Cache-Control": "no-store", "Content-Length": 0},
         )
     try:
         status, body = answer()
@@ -115,6 +118,7 @@ def _make(method: str | None, kind: str, status: int, body: Mapping[str, Any]) -
             "Cache-Control": "no-store",
             "Vary": "Accept",
             "Content-Length": len(content),
+            **(ALLOW if method == "OPTIONS" else {}),
         },
     )
 

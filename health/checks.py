@@ -16,6 +16,7 @@ from health import config, details
 from health.conf import conf
 from health.policy import CRITICAL
 from health.probes import build
+from metrics import endpoints
 
 
 def _error_of(read: Callable[[], object], check_id: str) -> list[CheckMessage]:
@@ -132,31 +133,51 @@ def check_critical_backends(
 
 
 MIDDLEWARE = "health.middleware.HealthMiddleware"
-_OBSTACLES = (
-    ("django.middleware.common.CommonMiddleware", "ALLOWED_HOSTS", "W002"),
-    ("django.middleware.security.SecurityMiddleware", "SECURE_SSL_REDIRECT", "W003"),
-)
+ENDPOINTS = ("health", "ready", "started")
+_AWAY = "would turn away a probe that calls a pod by its address, or without TLS"
+_OBSTACLES = {
+    "ALLOWED_HOSTS": ("W002", _AWAY),
+    "SECURE_SSL_REDIRECT": ("W003", _AWAY),
+    "PREPEND_WWW": ("W005", "would redirect a probe to another host"),
+    "CACHE_MIDDLEWARE_ALIAS": ("W006", "names a cache that is asked before a probe is answered"),
+}
 
 
 @register
 def check_middleware(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """W002, W003: nothing before HealthMiddleware would turn a probe away."""
-    order = list(settings.MIDDLEWARE)
-    ours = order.index(MIDDLEWARE) if MIDDLEWARE in order else len(order)
-    strict = {
-        "ALLOWED_HOSTS": "*" not in settings.ALLOWED_HOSTS and not settings.DEBUG,
-        "SECURE_SSL_REDIRECT": settings.SECURE_SSL_REDIRECT,
-    }
+    """W002, W003, W005, W006: nothing before HealthMiddleware would turn a probe away."""
+    try:
+        paths = [path for name in ENDPOINTS for path in conf.paths[name]]
+    except ImproperlyConfigured:
+        return []  # the check of the metrics app says so
     return [
         Caution(
-            f"{setting} would turn away a probe that calls a pod by its address, or without TLS",
+            f"{setting} {effect}",
             hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE, before {obstacle!r}.",
             id=f"sentinel_health.{check_id}",
         )
-        for obstacle, setting, check_id in _OBSTACLES
-        if strict[setting] and obstacle in order[:ours]
+        for setting, obstacle in endpoints.obstacles(MIDDLEWARE, paths)
+        for check_id, effect in [_OBSTACLES[setting]]
+    ]
+
+
+@register
+def check_urls(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """W007: SENTINEL_PATHS and the project's URLs agree on where the endpoints are."""
+    from health.middleware import VIEWS  # loads the prober: not in every process
+
+    try:
+        _paths = conf.paths
+    except ImproperlyConfigured:
+        return []  # the check of the metrics app says so
+    if not endpoints.uses_urls(*VIEWS.values()):
+        return []
+    return [
+        Caution(message, hint=hint, id="sentinel_health.W007")
+        for name, view in VIEWS.items()
+        for message, hint in endpoints.misplaced(name, view, middleware=MIDDLEWARE)
     ]
 
 

@@ -51,6 +51,11 @@ class Conf:
         return metrics_conf.run_dir_is_auto
 
     @property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """At which paths each endpoint answers (``SENTINEL_PATHS``)."""
+        return metrics_conf.paths
+
+    @property
     def backends(self) -> Mapping[str, BackendConfig]:
         """What is probed, and how (``SENTINEL_BACKENDS``); see `health.config`."""
         return _backends()

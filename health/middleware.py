@@ -9,11 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from health import prober, views
+from health.conf import conf
+from metrics.paths import spellings
 
-PATHS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
-    "/health": views.health,
-    "/ready": views.ready,
-    "/started": views.started,
+VIEWS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
+    "health": views.health,
+    "ready": views.ready,
+    "started": views.started,
 }
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
@@ -22,6 +24,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseB
 class HealthMiddleware:
     """Answer /health, /ready and /started here; pass everything else on.
 
+    SENTINEL_PATHS may name other paths. A trailing slash is neither needed nor redirected.
     First in MIDDLEWARE it comes before host checks, the redirect to HTTPS, sessions
     and the database. It works in sync and in async stacks, there without a thread but for
     the first answer of a process, which may wait for the first checks.
@@ -32,13 +35,17 @@ class HealthMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        paths = conf.paths  # a server with a wrong setting is not to start
+        self._views = {
+            spelling: view for name, view in VIEWS.items() for spelling in spellings(paths[name])
+        }
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a probe; in an async stack that is awaitable, as all else is there."""
-        view = PATHS.get(request.path_info)
+        view = self._views.get(request.path_info)
         if view is None:
             return self.get_response(request)
         if not self.is_async:

@@ -1,18 +1,20 @@
 """URLs of the health server: /health and /started tell of the application, the rest is as ever.
 
+SENTINEL_PATHS holds for them as it does on the application's port.
+
 ``include`` it last in a urlconf of your own to serve more, and name that in
 SENTINEL_HEALTH_URLCONF.
 """
 
 from __future__ import annotations
 
-from django.urls import include, path
-
-from health import server_views
+from health import server_views, views
+from metrics.endpoints import patterns
+from metrics.views import metrics
 
 urlpatterns = [
-    path("health", server_views.health),
-    path("started", server_views.started),
-    path("", include("health.urls")),
-    path("", include("metrics.urls")),
+    *patterns("health", server_views.health, whole=True),
+    *patterns("ready", views.ready, whole=True),
+    *patterns("started", server_views.started, whole=True),
+    *patterns("metrics", metrics, whole=True),
 ]

@@ -1,15 +1,13 @@
-"""URLs of the health endpoints: ``path("", include("health.urls"))``."""
+"""URLs of the health endpoints: ``path("", include("health.urls"))``.
+
+/health, /ready and /started, or the last part of what SENTINEL_PATHS says.
+"""
 
 from __future__ import annotations
 
-from django.urls import path
-
-from health import views
+from health.middleware import VIEWS
+from metrics.endpoints import patterns
 
 app_name = "sentinel_health"
 
-urlpatterns = [
-    path("health", views.health, name="health"),
-    path("ready", views.ready, name="ready"),
-    path("started", views.started, name="started"),
-]
+urlpatterns = [pattern for name, view in VIEWS.items() for pattern in patterns(name, view)]

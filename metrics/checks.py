@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics import access, shared
+from metrics import access, endpoints, paths, shared
 from metrics.conf import conf
 from metrics.tokens import TokenFile
 
@@ -68,6 +68,13 @@ def check_max_series(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 
 @register
+def check_paths(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_PATHS that gives an endpoint no path, or two endpoints the same."""
+    value = getattr(settings, paths.SETTING, {})
+    return [Error(text, id="sentinel_metrics.E005") for text in paths.problems(value)]
+
+
+@register
 def check_created_before_install(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -107,3 +114,29 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
             id="sentinel_metrics.W002",
         )
     ]
+
+
+@register
+def check_urls(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W004: SENTINEL_PATHS and the URLs disagree; W005: the URLs alone serve scrapes.
+
+    The second only where a setting would turn a scrape away.
+    """
+    from metrics import views  # which makes metrics: not in every process that loads the checks
+
+    if check_paths(app_configs) or not endpoints.uses_urls(views.metrics):
+        return []
+    found = endpoints.misplaced("metrics", views.metrics, middleware=_MIDDLEWARE)
+    warnings: list[CheckMessage] = [
+        CheckWarning(message, hint=hint, id="sentinel_metrics.W004") for message, hint in found
+    ]
+    if _MIDDLEWARE not in settings.MIDDLEWARE:
+        warnings += [
+            CheckWarning(
+                f"a scrape comes through {obstacle}, and {setting} may keep it from its answer",
+                hint=f"Put {_MIDDLEWARE!r} first in MIDDLEWARE.",
+                id="sentinel_metrics.W005",
+            )
+            for setting, obstacle in endpoints.obstacles(_MIDDLEWARE, conf.paths["metrics"])
+        ]
+    return warnings

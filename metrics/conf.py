@@ -7,13 +7,14 @@ check in ``metrics.checks``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics import rundir
+from metrics import paths, rundir
 
 DEFAULT_MAX_SERIES = 10_000
 
@@ -82,13 +83,24 @@ class Conf:
         """
         return getattr(settings, "SENTINEL_METRICS_ACCESS", None)
 
+    @property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """At which paths each endpoint of both apps answers (``SENTINEL_PATHS``).
+
+        Those behind the application's own prefix, without a trailing slash.
+        """
+        value: Any = getattr(settings, paths.SETTING, {})
+        if found := paths.problems(value):
+            raise ImproperlyConfigured("; ".join(found))
+        return paths.parse(value)
+
     def require_usable(self) -> None:
         """Raise ImproperlyConfigured if one of the settings cannot be used.
 
         Not for ``SENTINEL_METRICS_ACCESS``: with a broken one everything is served but
         the scrape.
         """
-        _ = self.run_dir, self.metrics_enabled, self.metrics_max_series
+        _ = self.run_dir, self.metrics_enabled, self.metrics_max_series, self.paths
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)

@@ -1,4 +1,4 @@
-"""Answer /metrics before anything else sees the request."""
+"""Answer a scrape before anything else sees the request."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from metrics import views
 from metrics.conf import conf
+from metrics.paths import spellings
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -24,18 +25,18 @@ class MetricsMiddleware:
 
     sync_capable = True
     async_capable = True
-    path = "/metrics"
 
     def __init__(self, get_response: GetResponse) -> None:
         conf.require_usable()  # a server with a wrong setting is not to start
         self.get_response = get_response
+        self._paths = frozenset(spellings(conf.paths["metrics"]))
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a scrape; pass everything else on."""
-        if request.path_info != self.path:
+        if request.path_info not in self._paths:
             return self.get_response(request)
         if self.is_async:
             return sync_to_async(views.metrics, thread_sensitive=False)(request)

@@ -1,9 +1,8 @@
-"""``path("", include("metrics.urls"))`` gives GET /metrics, without a slash behind it."""
-
-from django.urls import path
+"""``path("", include("metrics.urls"))`` gives GET /metrics, or what SENTINEL_PATHS says."""
 
 from metrics import views
+from metrics.endpoints import patterns
 
 app_name = "sentinel_metrics"
 
-urlpatterns = [path("metrics", views.metrics, name="metrics")]
+urlpatterns = patterns("metrics", views.metrics)

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -66,6 +67,7 @@ os.register_at_fork(after_in_child=_free_all_places)
 
 
 @csrf_exempt
+@login_not_required  # LoginRequiredMiddleware knows nothing of SENTINEL_METRICS_ACCESS
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer a scrape in the format and compression that its headers ask for.
 

@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from metrics.registry import METRICS, Status
 
@@ -87,6 +88,12 @@ def test_disabled(client: Client, settings: object, method: str) -> None:
         assert response.content == b"Metrics not enabled"
 
 
-def test_no_slash(client: Client) -> None:
-    """/metrics/ is another path: nothing redirects to or from it."""
-    assert client.get("/metrics/").status_code == 404
+def test_a_trailing_slash_makes_no_difference(settings: Settings) -> None:
+    """/metrics/ is answered as /metrics is, and never redirected, by middleware and URLs."""
+    ours = "metrics.middleware.MetricsMiddleware"
+    for middleware in (settings.MIDDLEWARE, [m for m in settings.MIDDLEWARE if m != ours]):
+        settings.MIDDLEWARE = middleware
+        for path in ("/metrics", "/metrics/"):
+            answer = Client().get(path)
+            assert (answer.status_code, answer["Content-Type"]) == (200, TEXT)
+        assert Client().get("/metrics//").status_code == 404

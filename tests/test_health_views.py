@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import AsyncClient, Client, override_settings
 
 from health import clock, drain, prober, views
@@ -149,7 +150,7 @@ def test_every_answer_may_not_be_stored_and_sets_no_cookie(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/started"])
-def test_head_works_and_other_methods_do_not(path: str) -> None:
+def test_head_works_and_unsafe_methods_do_not(path: str) -> None:
     """HEAD has GET's status and headers and no body; the rest is 405 with Allow."""
     for accept in ("*/*", "text/html", "application/health+json"):
         get, head = (
@@ -158,11 +159,40 @@ def test_head_works_and_other_methods_do_not(path: str) -> None:
         assert (head.status_code, head.content) == (get.status_code, b"")
         assert dict(head.headers) == dict(get.headers)
         assert head.headers["Content-Length"] == str(len(get.content))
-    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
         response = Client().generic(method, path)
         assert response.status_code == 405
-        assert response.headers["Allow"] == "GET, HEAD"
+        assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
         assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "application/health+json"])
+def test_options_is_answered_by_the_verdict(accept: str) -> None:
+    """OPTIONS, HAProxy's default, has GET's status and body, and says what is allowed."""
+    headers = {"accept": accept}
+    for healthy, status in ((True, 200), (False, 503)):
+        BOARD.report("a", healthy)
+        for path, expected in (("/health", 200), ("/ready", status), ("/ready?verbose", status)):
+            get, options = (
+                Client().generic(method, path, headers=headers) for method in ("GET", "OPTIONS")
+            )
+            assert (get.status_code, options.status_code) == (expected, expected)
+            if "verbose" not in path:  # ages go on
+                assert options.content == get.content
+            changed = {"Allow": "GET, HEAD, OPTIONS"}
+            changed["Content-Length"] = str(len(options.content))
+            assert dict(options.headers) == {**get.headers, **changed}
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/started"])
+def test_a_trailing_slash_makes_no_difference(path: str) -> None:
+    """The answer is the same, and no redirect, whether the middleware or the URLs give it."""
+    BOARD.report("a", True)
+    for middleware in (settings.MIDDLEWARE, settings.MIDDLEWARE[1:]):
+        with override_settings(MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"]):
+            assert answer(f"{path}/") == answer(path)
+            assert answer(path)[0] == 200
+            assert answer(f"{path}//")[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])

@@ -199,7 +199,8 @@ def test_the_health_server_serves_nothing_else(tmp_path: Path) -> None:
             )
         with harness.Client(port) as client:
             answer = client.request("POST", "/health")
-            assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+            assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+            assert client.request("OPTIONS", "/health").status == 200
             head = client.request("HEAD", "/health")
             assert (head.status, head.body) == (200, b"")
             assert head.headers["cache-control"] == "no-store"
