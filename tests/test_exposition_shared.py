@@ -190,6 +190,28 @@ def test_our_families_displace_none(tmp_path: Path) -> None:
     assert any(line.startswith("t_db_process_cpu_seconds_total ") for line in lines)
 
 
+def test_gauges_of_a_command_that_has_ended(tmp_path: Path) -> None:
+    """What a command set is scraped after its end only if the gauge's mode says that it stays."""
+    gauges = """
+        gauges = {
+            mode: Gauge(f"t_{mode}", "Mode", ["of"], multiprocess_mode=mode)
+            for mode in ("all", "liveall", "livemax", "livemostrecent", "max", "mostrecent")
+        }
+        default = Gauge("t_default", "No mode")
+    """
+    run(
+        tmp_path,
+        f"{gauges}\n        default.set(1)\n        jobs.labels('a').inc()\n"
+        "        for gauge in gauges.values(): gauge.labels('command').set(5)",
+    )
+    text = run(tmp_path, f"{gauges}\n        print(scrape.render().text)")
+    assert [line for line in text.splitlines() if line.startswith("t_") and "{of=" in line] == [
+        't_max{of="command"} 5.0',
+        't_mostrecent{of="command"} 5.0',
+    ]
+    assert "\nt_default" not in text
+
+
 def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     """What the function gives in the answering process stands in place of stored values."""
     run(tmp_path, "asked.set(5)")
