@@ -42,7 +42,7 @@ PROBER_LAG = Gauge(
     "How late the latest probes were started, in seconds",
     unit="seconds",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
+    multiprocess_mode="livemostrecent",
 )
 HUNG_PROBES = Gauge(
     "sentinel_prober_hung_probes",

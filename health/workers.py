@@ -161,7 +161,8 @@ class _Memory:
         if pids := frozenset(w.pid for w in self.seen if w.alive and w.pid):
             self._alive_at = time.monotonic()
             if pids != self._pids:
-                self._pids, self._parents = pids, _parents(pids)
+                self._pids = pids
+                self._parents = _parents(w.pid for w in self.seen if w.alive and w.is_running)
         return self.seen
 
     def is_restarting(self) -> bool:

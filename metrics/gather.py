@@ -89,19 +89,22 @@ def gather(deadline: float) -> Gathered:
         units = {name: unit for name, unit in named.items() if unit}
         snapshot = replace(snapshot, layout=_units.add(snapshot.layout, units))
     places = {} if snapshot is None else _places(snapshot)
-    trusted: list[tuple[str, Collect]] = [("build_info", build_info.collect)]
+    trusted: list[tuple[str, Collect]] = []
     for name, one, sort in collectors:
         if sort is _Sort.VALUES:
             if not unread and one._name not in places and name not in asking:
                 trusted.append((name, one.collect))
         elif sort is _Sort.OURS or (sort is _Sort.ONE_PROCESS and snapshot is None):
             trusted.append((name, one.collect))
+    quick = _guard.run_here(trusted)
+    added: list[tuple[str, Collect]] = [("build_info", build_info.collect)]
     if snapshot is not None:
         workers = snapshot.workers
-        trusted.append(("process_figures", lambda: process_figures.collect(workers)))
-    ours = _guard.run_here(trusted)
-    others = convert(ours.metrics + guarded.metrics)
-    failed = {**ours.failed, **guarded.failed}
+        added.append(("process_figures", lambda: process_figures.collect(workers)))
+    ours = _guard.run_here(added)
+    # What we add comes last: the first of a name keeps it.
+    others = convert(quick.metrics + guarded.metrics + ours.metrics)
+    failed = {**quick.failed, **guarded.failed, **ours.failed}
     left_out = [f"collector {name}: {reason}" for name, reason in failed.items()]
     if snapshot is not None:
         left_out += snapshot.left_out
@@ -173,6 +176,8 @@ _sorts: dict[type, _Sort] = {}
 def _sort_of(collector: Any) -> _Sort:
     """Return what is to be done with a collector, asking once for each class."""
     kind = type(collector)
+    if kind is ProcessCollector and not _is_of_this_process(collector):
+        return _Sort.FOREIGN
     if kind not in _sorts:
         _sorts[kind] = _sort(kind)
     return _sorts[kind]
@@ -186,6 +191,12 @@ def _sort(kind: type) -> _Sort:
     if issubclass(kind, (Enum_, Info, PlatformCollector, QuickCollector, _TargetInfo)):
         return _Sort.OURS
     return _Sort.FOREIGN
+
+
+def _is_of_this_process(collector: Any) -> bool:
+    """Whether a ProcessCollector is the default one, which `process_figures` stands for."""
+    own = getattr(collector._pid, "__module__", "") == ProcessCollector.__module__
+    return own and not collector._namespace  # a pid of the user's may be a call that fails
 
 
 def _name(collector: Any) -> str:

@@ -10,7 +10,8 @@ from metrics.exposition import spell
 from metrics.scrape import FamilyFigures
 from metrics.shared.model import Labels
 
-_BOUNDS = ("le", "quantile")
+_BOUNDS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
+"""The label that tells the samples of one series apart; in other families it is the user's."""
 _SUFFIXES = {"counter": "_total", "info": "_info"}
 
 
@@ -69,9 +70,8 @@ def shown(value: float) -> str:
 
 def _row(figures: FamilyFigures) -> FamilyRow:
     family = figures.family
-    label_sets = {
-        tuple(pair for pair in key.labels if pair[0] not in _BOUNDS) for key in family.samples
-    }
+    bound = _BOUNDS.get(family.type)
+    label_sets = {tuple(pair for pair in key.labels if pair[0] != bound) for key in family.samples}
     names = {name for labels in label_sets for name, _ in labels}
     plain: Sequence[float] = [
         value for key, value in figures.samples if not key.name.endswith("_created")

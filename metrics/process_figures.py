@@ -13,6 +13,8 @@ import psutil  # type: ignore[import-untyped]  # its stubs are a package of thei
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from metrics.shared.identity import stat_fields
+
 
 class Worker(Protocol):
     """What is needed to know of a process: see ``metrics.shared``."""
@@ -32,6 +34,14 @@ class Worker(Protocol):
     @property
     def number(self) -> int:
         """The number of its lane, which a successor takes over."""
+
+    @property
+    def start_ticks(self) -> int:
+        """When it started, in clock ticks since boot; 0 where that is not known."""
+
+    @property
+    def is_in_our_namespace(self) -> bool:
+        """Whether ``pid`` means the same to us as to the process itself."""
 
 
 LABELS = ("worker", "kind")
@@ -56,7 +66,8 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
     """Return the ``process_*`` families, a series for each of ``workers`` that is alive.
 
     Names are those that prometheus_client's own process collector uses; the labels
-    tell the processes apart. A process that ends meanwhile is left out.
+    tell the processes apart. A process that ends meanwhile is left out, and so is one of
+    another pid namespace (a sidecar's): its id means another process here, or none.
     """
     cpu = CounterMetricFamily(
         "process_cpu_seconds", "Total user and system CPU time spent in seconds", labels=LABELS
@@ -73,10 +84,10 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
     }
     read = _read_proc if sys.platform == "linux" else _read_psutil
     for worker in workers:
-        if not worker.alive:
+        if not worker.alive or not worker.is_in_our_namespace:
             continue
         try:
-            figures = read(worker.pid)
+            figures = read(worker.pid, worker.start_ticks)
         except (OSError, ValueError, IndexError, psutil.Error):  # it has just ended
             continue
         labels = (str(worker.number), worker.kind)
@@ -88,11 +99,15 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
     return [cpu, *gauges.values()]
 
 
-def _read_proc(pid: int) -> Figures:
-    """Read /proc, see proc(5); a sixth of psutil's time, and scrapes are many."""
+def _read_proc(pid: int, start_ticks: int) -> Figures:
+    """Read /proc, see proc(5); a sixth of psutil's time, and scrapes are many.
+
+    Raises ProcessLookupError if the id is another process's by now.
+    """
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-        # The second field is the program's name, which may hold spaces and brackets.
-        fields = file.read().rpartition(b")")[2].split()
+        fields = stat_fields(file.read())
+    if start_ticks and int(fields[19]) != start_ticks:
+        raise ProcessLookupError(f"process {pid} is another one by now")
     ticks = os.sysconf("SC_CLK_TCK")
     try:
         open_fds: int | None = len(os.listdir(f"/proc/{pid}/fd"))
@@ -113,7 +128,7 @@ def _boot_time() -> float:
     return float(psutil.boot_time())
 
 
-def _read_psutil(pid: int) -> Figures:
+def _read_psutil(pid: int, _start_ticks: int) -> Figures:
     process = psutil.Process(pid)
     with process.oneshot():
         times, memory = process.cpu_times(), process.memory_info()

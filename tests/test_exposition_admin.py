@@ -6,8 +6,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from metrics.pages import shown
+from metrics.pages import rows, shown
 from metrics.registry import METRICS, Status
+from metrics.scrape import FamilyFigures
+from metrics.shared.model import Block, Family, SampleKey, Samples
 
 LIST = "/admin/sentinel_metrics/metricfamily/"
 PAGE = LIST + "sentinel_5Frequests_5Ftotal/"
@@ -46,6 +48,20 @@ def test_list_filtered(viewer: Client) -> None:
     assert "sentinel_request_duration_seconds" in text
     assert "sentinel_requests_total" not in text
     assert "No metric family matches." in viewer.get(LIST, {"q": "no such thing"}).content.decode()
+
+
+def test_labels_named_as_bounds_are() -> None:
+    """``le`` and ``quantile`` are bounds in histograms and summaries, and labels elsewhere."""
+    bounds = Samples("h", (Block((("_bucket", (("le", "1.0"),)), ("_count", ())), ((),)),))
+    keys = tuple(SampleKey("g", (("le", le), ("quantile", "q"))) for le in "12")
+    found = [
+        FamilyFigures(Family("h", "histogram", "", "", bounds), [1.0, 1.0]),
+        FamilyFigures(Family("g", "gauge", "", "", keys), [1.0, 2.0]),
+    ]
+    assert [(row.name, row.labels, row.series) for row in rows(found)] == [
+        ("g", ("le", "quantile"), 2),
+        ("h", (), 1),
+    ]
 
 
 def test_page(viewer: Client) -> None:

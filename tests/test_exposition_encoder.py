@@ -255,6 +255,19 @@ def test_exemplars_are_for_openmetrics_only() -> None:
     )
 
 
+@pytest.mark.parametrize("values", [("v", "w"), ("w", "v")])
+def test_no_value_decides_which_label_is_renamed(values: tuple[str, str]) -> None:
+    """Of labels that escaping gives one name, the same keeps it whatever their values are."""
+    dotted, plain = values
+    labels = {"a.b": dotted, "a_b": plain}
+    metric = CounterMetricFamily("jobs", "")
+    metric.add_sample("jobs_total", labels, 1, exemplar=Exemplar(labels, 1))
+    written = f'{{a_b="{dotted}",exported_a_b="{plain}"}} 1.0'
+    assert write(metric, fmt=OPENMETRICS_1_0_0) == (
+        f"# TYPE jobs counter\njobs_total{written} # {written}\n"
+    )
+
+
 def test_an_exemplar_that_is_too_long_is_left_out() -> None:
     """OpenMetrics allows the labels of an exemplar 128 characters."""
     fits = CounterMetricFamily("jobs", "", 3, exemplar=Exemplar({"a": "b" * 127}, 1))

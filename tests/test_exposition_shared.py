@@ -131,6 +131,87 @@ def test_units(tmp_path: Path) -> None:
     assert found["t_wait"].unit == ""
 
 
+@pytest.mark.parametrize(
+    ("names", "ours"),
+    [
+        (("kind", "pid", "le", "quantile"), "worker"),
+        (("worker",), "sentinel_worker"),
+        (("worker", "sentinel.worker"), "sentinel_sentinel_worker"),
+    ],
+)
+def test_our_label_displaces_none(tmp_path: Path, names: tuple[str, ...], ours: str) -> None:
+    """A gauge keeps its own labels whatever they are called; ours has a name that is free."""
+    values = [dict.fromkeys(names, value) for value in ("0", "-", "a")]
+    out = run(
+        tmp_path,
+        f"""
+        own = Gauge("t_own", "Own", {names!r})
+        for labels in {values!r}: own.labels(**labels).set(1)
+        print(scrape.render(OPENMETRICS_1_0_0, names=["t_own"]).text, end="")
+        import json
+        [family] = [one.family for one in scrape.families() if one.family.name == "t_own"]
+        print(json.dumps([dict(key.labels) for key in family.samples]))
+        """,
+    )
+    text, _, as_json = out.rstrip().rpartition("\n")
+    expected = [{**labels, ours: "0"} for labels in values]
+    assert json.loads(as_json) == expected
+    escaped = [{name.replace(".", "_"): value for name, value in one.items()} for one in expected]
+    assert [sample.labels for sample in families(text + "\n")["t_own"].samples] == escaped
+
+
+def test_our_families_displace_none(tmp_path: Path) -> None:
+    """A family that a user's collector gives under a name of ours keeps its type and samples."""
+    text = run(
+        tmp_path,
+        """
+        from prometheus_client import CollectorRegistry, ProcessCollector
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from metrics.registry import REGISTRY
+        class Children:
+            def describe(self): return []
+            def collect(self):
+                memory = GaugeMetricFamily("process_resident_memory_bytes", "", labels=["worker"])
+                memory.add_metric(["mine"], 1)
+                yield memory
+                yield CounterMetricFamily("process_threads", "", 2)
+                yield GaugeMetricFamily("sentinel_build_info", "", labels=["version"])
+        REGISTRY.register(Children())
+        REGISTRY.register(ProcessCollector(namespace="t_db", registry=None))
+        jobs.labels("a").inc()
+        print(scrape.render().text, end="")
+        """,
+    )
+    lines = text.splitlines()
+    assert 'process_resident_memory_bytes{worker="mine"} 1.0' in lines
+    assert any(line.startswith('process_resident_memory_bytes{kind="') for line in lines)
+    assert "# TYPE process_threads_total counter" in lines
+    assert "process_threads_total 2.0" in lines
+    assert any(line.startswith("t_db_process_cpu_seconds_total ") for line in lines)
+
+
+def test_gauges_of_a_command_that_has_ended(tmp_path: Path) -> None:
+    """What a command set is scraped after its end only if the gauge's mode says that it stays."""
+    gauges = """
+        gauges = {
+            mode: Gauge(f"t_{mode}", "Mode", ["of"], multiprocess_mode=mode)
+            for mode in ("all", "liveall", "livemax", "livemostrecent", "max", "mostrecent")
+        }
+        default = Gauge("t_default", "No mode")
+    """
+    run(
+        tmp_path,
+        f"{gauges}\n        default.set(1)\n        jobs.labels('a').inc()\n"
+        "        for gauge in gauges.values(): gauge.labels('command').set(5)",
+    )
+    text = run(tmp_path, f"{gauges}\n        print(scrape.render().text)")
+    assert [line for line in text.splitlines() if line.startswith("t_") and "{of=" in line] == [
+        't_max{of="command"} 5.0',
+        't_mostrecent{of="command"} 5.0',
+    ]
+    assert "\nt_default" not in text
+
+
 def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     """What the function gives in the answering process stands in place of stored values."""
     run(tmp_path, "asked.set(5)")

@@ -17,13 +17,13 @@ from health import workers
 from health.supervisor import options
 from health.workers import Application, Condition, condition_of
 from metrics import shared
-from metrics.shared import Worker
+from metrics.shared import Worker, identity
 
 NOW = 1_000_000.0
 
 
 def worker(**changes: Any) -> Worker:
-    """Return a live gthread worker of four threads, idle for ten seconds."""
+    """Return a live gthread worker of four threads in our pid namespace, idle for ten seconds."""
     fields: dict[str, Any] = {
         "number": 0,
         "pid": 1,
@@ -34,6 +34,7 @@ def worker(**changes: Any) -> Worker:
         "oldest_began": 0.0,
         "last_active": NOW - 10,
         "capacity": 4,
+        "pid_namespace": identity.pid_namespace(),
     }
     return Worker(**fields | changes)
 

@@ -61,7 +61,8 @@ def label_name(name: str, escaping: Escaping) -> str:
 def made_unique(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Tell labels apart that escaping gave one name: ``a.b`` and ``a_b``.
 
-    Each pair is a label's written name and the text that begins with it.
+    Each pair is a label's written name and the text that begins with it. The first of a
+    name keeps it, so the caller orders them by their names before escaping, never by values.
     """
     names = {name for name, _ in pairs}
     result: list[tuple[str, str]] = []

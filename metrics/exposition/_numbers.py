@@ -63,11 +63,11 @@ def exemplar_text(exemplar: Exemplar, escaping: Escaping) -> str:
     """Write an exemplar with the space before it; nothing if it breaks OpenMetrics' rules."""
     pairs: list[tuple[str, str]] = []
     length = 0
-    for key, value in exemplar.labels.items():
-        name = label_name(key, escaping)
+    for name, key in sorted((label_name(key, escaping), key) for key in exemplar.labels):
+        value = exemplar.labels[key]
         pairs.append((name, f'{name}="{escape_value(value)}"'))
         length += len(safe(value))
-    pairs = made_unique(sorted(pairs))
+    pairs = made_unique(pairs)
     # A parser counts what it has read: names as the scheme has them, without their quotes.
     length += sum(len(_QUOTING.sub(r"\1", name)) for name, _ in pairs)
     if length > EXEMPLAR_LIMIT:

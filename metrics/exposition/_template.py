@@ -296,6 +296,8 @@ class _Writer:
         pairs.sort()
         for (name, _), (following, _) in pairwise(pairs):
             if name == following:
-                pairs = made_unique(pairs)
+                # By names alone: a value must not decide which of them is renamed.
+                labels = tuple(sorted(labels, key=lambda pair: (texts[pair][0], pair[0])))
+                pairs = made_unique([texts[pair] for pair in labels])
                 break
         return ",".join([text for _, text in pairs])

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIVE_MODES = frozenset({"liveall", "livemax", "livemin", "livemostrecent", "livesum"})
+LIVING_ONLY = LIVE_MODES | {"all"}
+"""Modes of gauges that only living processes count for. ``all``, the default, is one of them:
+its series say what a worker's value is, and a process that has ended has none."""
 OVERFLOW = "overflow"
 """The value of every label of the series that label sets beyond the limit fold into."""
 
@@ -36,7 +39,7 @@ class FamilyKey(NamedTuple):
 
         A counter has one; a summary its count and sum; a histogram its buckets, each
         on its own, and the sum; a gauge its value and when it was set, and, unless it
-        is a live one, what a dead process left, and when that was set.
+        is a live one, what a dead process left, and when that was set (0 in mode ``all``).
         """
         if self.type == "histogram":
             return len(self.bounds) + 1

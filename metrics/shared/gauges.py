@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from metrics.shared.catalog import LIVE_MODES, FamilyRecord
+from metrics.shared.catalog import LIVING_ONLY, FamilyRecord
 
 
 def merge_gauge(mode: str, entries: Iterable[tuple[float, float]]) -> float:
@@ -33,9 +33,9 @@ def gauge_entries(
     """Return a gauge series' value by worker, and all (value, when) pairs to merge.
 
     What was set at or before ``removed_at`` is gone; so is what a dead process set
-    last, if the mode is a live one.
+    last, if only the living count in its mode.
     """
-    live_only = family.key.mode in LIVE_MODES
+    live_only = family.key.mode in LIVING_ONLY
     by_worker: dict[int, float] = {}
     entries: list[tuple[float, float]] = []
     for number, image in images.items():

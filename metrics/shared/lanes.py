@@ -15,16 +15,17 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from metrics.shared import locks
+from metrics.shared import identity, locks
 from metrics.shared.errors import TooManyLanesError
 
 MAGIC = b"SNTLLAN1"
 HEADER_SIZE = 4096
-HEADER = struct.Struct("<8sQ5d64s2d")
+HEADER = struct.Struct("<8sQ5d64s4d")
 """Magic, the index's generation, then doubles: process id (0: it has ended in order), when
 the lane was taken (unix seconds), requests in progress, when the oldest of them began
 (0: none), last activity; then the process's kind, how many requests it takes at once
-(0: not known), and the file's size."""
+(0: not known), the file's size, and the process's pid namespace and start (clock ticks since
+boot), which tell what its id means (0: not known)."""
 PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY, SIZE = 2, 3, 4, 5, 6, 15, 16
 """Places in the header, in units of 8 bytes."""
 
@@ -107,7 +108,18 @@ class Lane:
         name = kind.encode("ascii", "replace")[:63]
         now = time.time()
         self._bytes[: HEADER.size] = HEADER.pack(
-            MAGIC, generation, os.getpid(), now, 0.0, 0.0, now, name, 0.0, len(self._bytes)
+            MAGIC,
+            generation,
+            os.getpid(),
+            now,
+            0.0,
+            0.0,
+            now,
+            name,
+            0.0,
+            len(self._bytes),
+            identity.pid_namespace(),
+            identity.start_ticks(),
         )
 
     @property
@@ -182,6 +194,25 @@ class Worker(NamedTuple):
     last_active: float
     capacity: int
     """How many requests it takes at once; 0 where that is not known."""
+    pid_namespace: int = 0
+    """In which namespace ``pid`` is its id; 0 where there are none."""
+    start_ticks: int = 0
+    """When the process started, in clock ticks since boot; 0 where that is not known."""
+
+    @property
+    def is_in_our_namespace(self) -> bool:
+        """Whether ``pid`` means the same to us as to the process itself."""
+        return self.pid_namespace == identity.pid_namespace()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process with this id is the very one that took the lane.
+
+        False too where that cannot be seen from here.
+        """
+        if not self.pid or not self.is_in_our_namespace:
+            return False
+        return not self.start_ticks or self.start_ticks == identity.start_ticks(self.pid)
 
 
 def signed(data: bytes, generation: int) -> bool:
@@ -196,9 +227,10 @@ def size_in(data: bytes) -> float:
 
 def worker_in(data: bytes, number: int, alive: bool) -> Worker | None:
     """Return what a lane's header says of its process, or None where that cannot be."""
-    _magic, _generation, pid, taken, in_progress, oldest, last, kind, capacity, _size = (
-        HEADER.unpack_from(data)
+    _magic, _generation, pid, taken, in_progress, oldest, last, kind, *rest = HEADER.unpack_from(
+        data
     )
+    capacity, _size, namespace, ticks = rest
     try:
         return Worker(
             number=number,
@@ -210,6 +242,8 @@ def worker_in(data: bytes, number: int, alive: bool) -> Worker | None:
             oldest_began=oldest,
             last_active=last,
             capacity=int(capacity),
+            pid_namespace=int(namespace),
+            start_ticks=int(ticks),
         )
     except (ValueError, OverflowError):
         return None

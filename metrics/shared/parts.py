@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 
@@ -181,8 +183,9 @@ class GaugePart(_Part):
         values: list[float] = []
         for series in found.values():
             if self._by_worker:
+                label = worker_label(tuple(name for name, _ in series.labels))
                 for number in sorted(series.by_worker):
-                    keys.append((*series.labels, (WORKER_LABEL, _worker(number))))
+                    keys.append((*series.labels, (label, _worker(number))))
                     values.append(series.by_worker[number])
             elif series.entries or not (series.was_set or series.hidden):
                 keys.append(series.labels)
@@ -219,6 +222,20 @@ class _GaugeSeries:
         self.was_set = self.was_set or any(
             image[cell + 1] > removed_at for image in images.values() for cell in cells
         )
+
+
+@cache
+def worker_label(names: tuple[str, ...]) -> str:
+    """Return the label that tells the workers of a gauge apart, whose own labels are ``names``.
+
+    ``worker``, or ``sentinel_worker`` where the gauge has a ``worker`` of its own (the
+    prefix is repeated while that is taken, too), also under escaping to underscores.
+    """
+    taken = {re.sub("[^a-zA-Z0-9_]", "_", name) for name in names}
+    label = WORKER_LABEL
+    while label in taken:
+        label = f"sentinel_{label}"
+    return label
 
 
 def _worker(number: int) -> str:

@@ -310,7 +310,8 @@ class Store:
 
     def is_alone(self) -> bool:
         """Whether no other process that lives has a lane in the directory."""
-        return not any(w.alive and w.pid != os.getpid() for w in self.workers())
+        own = self._hold.lane.number if self._hold.lane is not None else None
+        return not any(w.alive and w.number != own for w in self.workers())
 
     def _tend(self) -> None:
         if self._busy or not self._hold.may_try:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from metrics.shared.catalog import LIVE_MODES, FamilyRecord
+from metrics.shared.catalog import LIVING_ONLY, FamilyRecord
 from metrics.shared.gauges import merge_gauge
 
 
 def retire_gauges(cells: memoryview[float], families: Iterable[FamilyRecord]) -> None:
     """Set the gauges of a dead process's lane to unset, keeping what modes keep.
 
-    A live gauge dies with its process. Of the others what it left is merged, as their
-    mode says, into the two cells that stand for all the dead of this lane.
+    Where only the living count, it dies with its process. Of the others what it left is
+    merged, as their mode says, into the two cells that stand for all the dead of this lane.
     """
     for family in families:
         if family.key.type != "gauge":
@@ -21,7 +21,7 @@ def retire_gauges(cells: memoryview[float], families: Iterable[FamilyRecord]) ->
         for cell in [*family.series.values(), *(cell for _labels, cell in family.extra)]:
             if cell + family.width > len(cells) or not cells[cell + 1]:
                 continue
-            if family.key.mode not in LIVE_MODES:
+            if family.key.mode not in LIVING_ONLY:
                 value, when, old, old_when = cells[cell : cell + 4]
                 cells[cell + 2] = merge_gauge(family.key.mode, [(old, old_when), (value, when)])
                 cells[cell + 3] = max(when, old_when)
