@@ -11,8 +11,9 @@ when_ready             makes TERM drain first: /ready is 503 for SENTINEL_DRAIN_
                        while everything is still served, then gunicorn stops as ever
 post_fork              in each worker: names its kind before the application is loaded,
                        and ends it with its arbiter, even one that was killed
-post_worker_init       in each worker: shows it as idle before its first request, and
-                       ties it to its arbiter again, since a change of user undoes that
+post_worker_init       in each worker: shows it as idle before its first request, lets the
+                       health server ask it for its collectors' figures, and ties it to
+                       its arbiter again, since a change of user undoes that
 =====================  ==============================================================
 
 Nothing of Django is imported in the arbiter, whose memory every worker begins with:
@@ -92,10 +93,14 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Take the worker's lane, and tie the worker's life again: a change of user undid it."""
+    """Take the worker's lane, let it answer the health server, and tie its life again.
+
+    A change of user undid that.
+    """
     tie_to_arbiter(worker)
     announce(worker)
     show_life()
+    answer_scrapes()
 
 
 def tie_to_arbiter(worker: Any) -> None:
@@ -119,6 +124,16 @@ def announce(worker: Any) -> None:
     if (store := shared.current()) is not None:
         store.activity.set_capacity(capacity(worker.cfg))
         store.claim()
+
+
+def answer_scrapes() -> None:
+    """Let the health server ask this worker, if there is a shared store, for its own figures."""
+    from metrics import shared
+
+    if shared.current() is not None:
+        from metrics import gather
+
+        gather.answer_scrapes()
 
 
 def show_life() -> None:

@@ -24,7 +24,11 @@ def application() -> WSGIHandler:
 
     settings.ROOT_URLCONF = conf.health_urlconf
     settings.MIDDLEWARE = []
-    return get_wsgi_application()
+    wsgi = get_wsgi_application()
+    from metrics.gather import show_the_applications
+
+    show_the_applications()
+    return wsgi
 
 
 def start_prober() -> None:

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from metrics import shared
+from metrics.gather import answer_scrapes
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class ActivityMiddleware:
             if self._pid != os.getpid():  # a worker that no hook of gunicorn announced
                 store.claim()
                 self._pid = os.getpid()
+                answer_scrapes()
             store.mend_lane()
             return partial(_end, store, store.activity.begin())
         except Exception:

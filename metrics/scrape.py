@@ -101,6 +101,11 @@ def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
 
     Counters' names have no ``_total``, as in OpenMetrics.
     """
+    return read(time_limit)[0]
+
+
+def read(time_limit: float = TIME_LIMIT) -> tuple[list[FamilyFigures], tuple[str, ...]]:
+    """Return what `families` does, and in plain words what is missing from it."""
     gathered = _gather(time_limit)
     result: list[FamilyFigures] = []
     snapshot = gathered.snapshot
@@ -108,7 +113,7 @@ def families(time_limit: float = TIME_LIMIT) -> list[FamilyFigures]:
         listed = _with_values(snapshot.layout.families, snapshot.values)
         result += [one for place, one in enumerate(listed) if place not in gathered.hidden]
     result += _with_values(gathered.others.families, gathered.others.values)
-    return result
+    return result, gathered.left_out
 
 
 def _with_created(snapshot: Snapshot, left_out: list[str]) -> Snapshot:

@@ -40,6 +40,16 @@ class Converted:
     malformed: set[int] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
 
+    def extend(self, other: Converted) -> None:
+        """Put the families of ``other`` behind these."""
+        samples, families = len(self.values), len(self.families)
+        self.exemplars |= {at + samples: one for at, one in other.exemplars.items()}
+        self.timestamps |= {at + samples: one for at, one in other.timestamps.items()}
+        self.malformed |= {place + families for place in other.malformed}
+        self.families += other.families
+        self.values += other.values
+        self.left_out += other.left_out
+
 
 @dataclass(slots=True)
 class _Row:

@@ -14,7 +14,7 @@ from metrics.shared.errors import REASONS, LockTimeoutError
 from metrics.shared.exemplars import NAME as EXEMPLARS
 from metrics.shared.index import Index
 from metrics.shared.lanes import NAME as LANE
-from metrics.shared.lanes import lane_numbers, lane_path
+from metrics.shared.lanes import SOCKET_NAME, lane_numbers, lane_path
 from metrics.shared.reserve import Reserve
 
 CLAIM_FILE_SIZE = 4096
@@ -140,7 +140,8 @@ def reset_if_idle(path: str | os.PathLike[str]) -> bool:
             if _is_any_owned(path, lane_numbers(names)):
                 return False
             for name in names:
-                if name != "index" and not LANE.fullmatch(name) and not EXEMPLARS.fullmatch(name):
+                patterns = (LANE, EXEMPLARS, SOCKET_NAME)
+                if name != "index" and not any(one.fullmatch(name) for one in patterns):
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(path, name))

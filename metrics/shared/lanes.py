@@ -35,6 +35,8 @@ SPARE_CELLS = 4
 of up to so many cells, it holds all."""
 MAX_LANES = 1024
 NAME = re.compile(r"lane-(0|[1-9][0-9]{0,3})")
+SOCKET_NAME = re.compile(r"scrape-(0|[1-9][0-9]{0,3})")
+"""The socket on which a lane's process answers other processes' scrapes."""
 
 
 def lane_numbers(names: Iterable[str]) -> list[int]:
@@ -45,6 +47,11 @@ def lane_numbers(names: Iterable[str]) -> list[int]:
 def lane_path(directory: str, number: int) -> str:
     """Name the file of a lane."""
     return os.path.join(directory, f"lane-{number}")
+
+
+def socket_name(number: int) -> str:
+    """Name the socket on which the process of a lane answers other processes' scrapes."""
+    return f"scrape-{number}"
 
 
 def size_for(cells: int) -> int:

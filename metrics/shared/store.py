@@ -308,9 +308,15 @@ class Store:
                     found += self._reader.workers(self.directory, self._hold.files)
             return found
 
+    @property
+    def lane_number(self) -> int | None:
+        """The number of this process's lane; None while it has none."""
+        lane = self._hold.lane
+        return None if lane is None else lane.number
+
     def is_alone(self) -> bool:
         """Whether no other process that lives has a lane in the directory."""
-        own = self._hold.lane.number if self._hold.lane is not None else None
+        own = self.lane_number
         return not any(w.alive and w.number != own for w in self.workers())
 
     def _tend(self) -> None:

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from metrics import scrape, shared
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
+from metrics.gather import show_the_applications
 from metrics.shared import Family
 
 FORMATS = {"text": TEXT_0_0_4, "openmetrics": OPENMETRICS_1_0_0}
@@ -80,6 +81,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dump once, or again and again."""
+        show_the_applications()
         store = shared.current()
         if store is None:
             self.stderr.write(
@@ -117,7 +119,8 @@ class Command(BaseCommand):
 
     def _text(self, fmt: str, pattern: re.Pattern[str] | None) -> tuple[str, Collection[str]]:
         if fmt == "json":
-            return as_json(scrape.families(), pattern), ()
+            figures, left_out = scrape.read()
+            return as_json(figures, pattern), left_out
         names = None
         if pattern is not None:
             families = [figures.family for figures in scrape.families()]
