@@ -38,6 +38,18 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
+@contextlib.contextmanager
+def listening() -> Iterator[socket.socket]:
+    """Yield a socket that listens on a port of 127.0.0.1, for a program to inherit.
+
+    Unlike a `free_port` nobody else can take it before the program does.
+    """
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        yield s
+
+
 def is_free(port: int) -> bool:
     """Whether a server could listen on ``port`` of 127.0.0.1 now."""
     with socket.socket() as s:
@@ -357,6 +369,18 @@ def gunicorn(
     argv += ["--workers", str(workers), "--worker-class", worker_class, *options]
     with Server([*argv, f"sentinel_project.{module}:application"], tmp_path, env=env) as server:
         yield server.wait_serving()
+
+
+@contextlib.contextmanager
+def uvicorn(tmp_path: Path, *options: str) -> Iterator[int]:
+    """Run uvicorn with the sample project, and yield its port; ``options`` are its own."""
+    with listening() as sock:
+        fd = sock.fileno()
+        argv = [sys.executable, "-m", "uvicorn", "--fd", str(fd), *options]
+        argv += ["sentinel_project.asgi:application"]
+        env, log = project_env(tmp_path), tmp_path / "uvicorn.log"
+        with Program(argv, log=log, env=env, pass_fds=[fd]):
+            yield int(sock.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import http.client
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,12 +68,7 @@ def application(tmp_path: Path, kind: str) -> Iterator[int]:
         with harness.serve(tmp_path) as server:
             yield server.health_port
     elif kind == "uvicorn":
-        port = harness.free_port()
-        argv = [sys.executable, "-m", "uvicorn", "sentinel_project.asgi:application"]
-        argv += ["--port", str(port)]
-        env = harness.project_env(tmp_path)
-        with harness.Program(argv, log=tmp_path / "uvicorn.log", env=env) as program:
-            program.wait_ready(lambda: not harness.is_free(port), "uvicorn")
+        with harness.uvicorn(tmp_path) as port:
             yield port
     else:
         with harness.gunicorn(tmp_path, worker_class=kind) as server:
@@ -85,7 +79,6 @@ def application(tmp_path: Path, kind: str) -> Iterator[int]:
 def haproxy(tmp_path: Path, checks: dict[str, str], port: int) -> Iterator[int]:
     """Run HAProxy with one backend a check, by its option, and yield its port of statistics."""
     program = harness.require_program("haproxy", "haproxy")
-    statistics = harness.free_port()
     lines = [
         "defaults",
         "  mode http",
@@ -94,7 +87,7 @@ def haproxy(tmp_path: Path, checks: dict[str, str], port: int) -> Iterator[int]:
         "  timeout server 10s",
         "  timeout check 10s",
         "frontend statistics",
-        f"  bind 127.0.0.1:{statistics}",
+        "  bind fd@${STATISTICS}",
         "  stats enable",
         "  stats uri /stats",
     ]
@@ -104,9 +97,12 @@ def haproxy(tmp_path: Path, checks: dict[str, str], port: int) -> Iterator[int]:
     config = tmp_path / "haproxy.cfg"
     config.write_text("\n".join(lines) + "\n")
     log = tmp_path / "haproxy.log"
-    with harness.Program([program, "-db", "-f", str(config)], log=log) as running:
-        running.wait_ready(lambda: not harness.is_free(statistics), "HAProxy")
-        yield statistics
+    with harness.listening() as statistics:
+        fd = statistics.fileno()
+        env = {"STATISTICS": str(fd)}
+        argv = [program, "-db", "-f", str(config)]
+        with harness.Program(argv, log=log, env=env, pass_fds=[fd]):
+            yield statistics.getsockname()[1]
 
 
 def seen(statistics: int) -> dict[str, tuple[str, str]]:

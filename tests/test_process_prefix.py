@@ -92,10 +92,6 @@ def test_the_applications_port_answers_below_its_prefix(
 
 def test_uvicorns_root_path_is_a_prefix_like_any_other(tmp_path: Path) -> None:
     """Uvicorn puts the prefix before each path by itself; the middlewares answer behind it."""
-    argv = [sys.executable, "-m", "uvicorn", "sentinel_project.asgi:application"]
-    port = harness.free_port()
-    argv += ["--root-path", "/shop", "--port", str(port)]
-    with harness.Program(argv, log=tmp_path / "log", env=harness.project_env(tmp_path)) as server:
-        server.wait_ready(lambda: not harness.is_free(port), "uvicorn")
+    with harness.uvicorn(tmp_path, "--root-path", "/shop") as port:
         become_ready(port)
         assert statuses(port, "") == [200, 200, 200, 200]
