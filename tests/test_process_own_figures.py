@@ -210,6 +210,16 @@ def test_nobody_answers(tmp_path: Path) -> None:
     assert not [line for line in samples if line.startswith(("t_", "sentinel_scrape_answered_by"))]
 
 
+@pytest.mark.parametrize("fmt", ["text", "json"])
+def test_a_dump_says_that_nobody_answers(tmp_path: Path, fmt: str) -> None:
+    """In each format ``dump_metrics`` tells on stderr what it had to leave out."""
+    with application(tmp_path):
+        pass
+    done = harness.manage(tmp_path, "dump_metrics", "--format", fmt)
+    assert done.returncode == 0
+    assert f"left out: {NOBODY}\n" in done.stderr.decode()
+
+
 def test_the_one_that_lives_longest_answers(tmp_path: Path) -> None:
     """One process answers from scrape to scrape, until it ends, and then the next."""
     with application(tmp_path, name="one") as one, application(tmp_path, name="two"):
