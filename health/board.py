@@ -195,9 +195,14 @@ def _configured_store() -> Store:
     return FileStore(conf.run_dir, strict=conf.run_dir_is_auto)
 
 
+def forget() -> None:
+    """Look anew for the store that the settings name, when it is needed next."""
+    _configured_store.cache_clear()
+
+
 def _forget(*, setting: str, **_: object) -> None:
-    if setting in {"SENTINEL_RUN_DIR", "SENTINEL_HEALTH_STORE", "CACHES"}:
-        _configured_store.cache_clear()
+    if setting in {"SENTINEL_RUN_DIR", "SENTINEL_SERVICE", "SENTINEL_HEALTH_STORE", "CACHES"}:
+        forget()
 
 
 setting_changed.connect(_forget)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE = """\
-usage: sentinel-health [--run-dir DIR] [--format table|json] [--exclude NAME]...
-                       [--tag TAG]... [--quiet]
+usage: sentinel-health [--run-dir DIR | --service NAME] [--format table|json]
+                       [--exclude NAME]... [--tag TAG]... [--quiet]
 
 Say whether the service is ready, from what its prober last wrote.
 Exit codes: 0 ready, 1 not ready, 2 unknown or stale, or wrong usage.
@@ -28,6 +28,8 @@ Exit codes: 0 ready, 1 not ready, 2 unknown or stale, or wrong usage.
   --run-dir DIR   the service's SENTINEL_RUN_DIR (default: the environment's, or
                   the automatic one of the project in this folder; settings.py is
                   not read, so where it names a directory, name that here too)
+  --service NAME  the service's SENTINEL_SERVICE (default: the environment's), which
+                  the automatic directory is named after
   --format        table (default) or json
   --exclude NAME  pass this backend over
   --tag TAG       count only backends with this tag
@@ -37,7 +39,8 @@ Exit codes: 0 ready, 1 not ready, 2 unknown or stale, or wrong usage.
 NO_BOARD = "no board in"
 HINT = (
     "sentinel-health: that is the automatic run directory; where the service's settings"
-    " name another, give it as --run-dir or in SENTINEL_RUN_DIR"
+    " name another, give it as --run-dir or in SENTINEL_RUN_DIR, and the name that"
+    " SENTINEL_SERVICE has there as --service"
 )
 
 
@@ -53,15 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         given = _parse(arguments)
-        named = given["--run-dir"][-1] if given["--run-dir"] else _named_run_dir()
-        run_dir = named or automatic_run_dir()
+        run_dir, hint = _find(given["--run-dir"], given["--service"])
     except UsageError as e:
         print(f"sentinel-health: {e}", file=sys.stderr)
         return report.EXIT_CODES[UNKNOWN]
     verdict = assess(run_dir, exclude=given["--exclude"], tags=given["--tag"])
     if not given["--quiet"]:
-        if not named and (verdict.reason or "").startswith(NO_BOARD):
-            print(HINT, file=sys.stderr)
+        if hint and (verdict.reason or "").startswith(NO_BOARD):
+            print(hint, file=sys.stderr)
         as_json = given["--format"][-1:] == ["json"]
         print(report.as_json(verdict) if as_json else report.as_table(verdict))
     return report.EXIT_CODES[verdict.status]
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> dict[str, list[str]]:
     """Return each option's values. Raises UsageError."""
     given: dict[str, list[str]] = {
-        name: [] for name in ("--run-dir", "--format", "--exclude", "--tag", "--quiet")
+        name: [] for name in ("--run-dir", "--service", "--format", "--exclude", "--tag", "--quiet")
     }
     while arguments:
         name, has_value, value = arguments.pop(0).partition("=")
@@ -106,14 +108,36 @@ def assess(run_dir: str, *, exclude: Sequence[str] = (), tags: Sequence[str] = (
     return verdict
 
 
-def _named_run_dir() -> str:
-    """Return what the environment names, or nothing."""
-    named = os.environ.get("SENTINEL_RUN_DIR", "auto")
-    return "" if named == "auto" else named
+def _find(named: list[str], services: list[str]) -> tuple[str, str]:
+    """Return the run directory, and what to say where there is no board in it.
+
+    Raises UsageError.
+    """
+    from metrics import rundir
+
+    if named and services:
+        raise UsageError("--run-dir names the directory, so --service says nothing; see --help")
+    path = named[-1] if named else "" if services else os.environ.get("SENTINEL_RUN_DIR", "")
+    if path not in ("", rundir.AUTO):
+        return rundir.locate(os.path.normpath(path)), ""
+    service = services[-1] if services else os.environ.get("SENTINEL_SERVICE", "")
+    if service and not rundir.SERVICE.fullmatch(service):
+        raise UsageError(f"{service!r} cannot be a SENTINEL_SERVICE")
+    package, folder = ("", "") if service else _project()
+    automatic = rundir.auto_path(package, folder, service=service)
+    if not automatic:
+        raise UsageError(
+            "no directory for temporary files can be written to, so there is no automatic run"
+            " directory, and each process of the service keeps its board to itself"
+        )
+    hint = HINT
+    if others := rundir.of_other_users(package, folder, service=service):
+        hint += f"; another user's is in {', '.join(others)}"
+    return automatic, hint
 
 
-def automatic_run_dir() -> str:
-    """Return what "auto" means for the service of this folder. Raises UsageError."""
+def _project() -> tuple[str, str]:
+    """Return the package of the settings of this folder, and the folder. Raises UsageError."""
     folder = os.getcwd()
     package = (os.environ.get("DJANGO_SETTINGS_MODULE") or _settings_of(folder)).partition(".")[0]
     there = package and (
@@ -121,12 +145,10 @@ def automatic_run_dir() -> str:
     )
     if not there:
         raise UsageError(
-            "cannot tell whose board to read: give --run-dir or SENTINEL_RUN_DIR,"
+            "cannot tell whose board to read: give --run-dir, --service or SENTINEL_RUN_DIR,"
             " or start it in the folder of manage.py"
         )
-    from metrics.rundir import auto_path
-
-    return str(auto_path(package, folder))
+    return package, folder
 
 
 def _settings_of(folder: str) -> str:

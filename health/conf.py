@@ -56,6 +56,11 @@ class Conf:
         return metrics_conf.paths
 
     @property
+    def run_dir_is_wanted(self) -> bool:
+        """Whether processes are to share a directory, though there may be no place for it."""
+        return self.run_dir is not None or self.run_dir_is_auto
+
+    @property
     def backends(self) -> Mapping[str, BackendConfig]:
         """What is probed, and how (``SENTINEL_BACKENDS``); see `health.config`."""
         return _backends()
@@ -212,10 +217,15 @@ def _policy(name: str) -> policy.Policy:
     return checked
 
 
+def forget() -> None:
+    """Read each setting anew when it is needed next."""
+    for cached in (_run_dir, _backends, _policy, _webhook, _readiness_settings):
+        cached.cache_clear()
+
+
 def _forget(*, setting: str, **_: object) -> None:
     if setting.startswith("SENTINEL_"):
-        for cached in (_run_dir, _backends, _policy, _webhook, _readiness_settings):
-            cached.cache_clear()
+        forget()
 
 
 setting_changed.connect(_forget)

@@ -6,8 +6,8 @@ call. Without a run directory it is a flag of this process alone.
 
 from __future__ import annotations
 
+from health import marks
 from health.conf import conf
-from health.marks import DRAINING, is_marked
 from metrics.rundir import ensure_private
 
 _here = False
@@ -21,7 +21,7 @@ def mark() -> None:
         _here = True
         return
     ensure_private(run_dir, strict=conf.run_dir_is_auto)
-    (run_dir / DRAINING).touch(mode=0o600)
+    marks.mark(run_dir)
 
 
 def unmark() -> None:
@@ -29,10 +29,10 @@ def unmark() -> None:
     global _here
     _here = False
     if (run_dir := conf.run_dir) is not None:
-        (run_dir / DRAINING).unlink(missing_ok=True)
+        (run_dir / marks.DRAINING).unlink(missing_ok=True)
 
 
 def is_draining() -> bool:
     """Whether this host is marked."""
     run_dir = conf.run_dir
-    return _here if run_dir is None else is_marked(run_dir)
+    return _here if run_dir is None else marks.is_marked(run_dir)

@@ -6,7 +6,8 @@ ours from it, as in ``def when_ready(server): hooks.when_ready(server); ...``.
 
 =====================  ==============================================================
 on_starting            before the first worker: empties the store if nobody uses it,
-                       and ends a drain that an earlier stop began
+                       and ends a drain that an earlier stop began, as the user that
+                       the workers run as
 when_ready             makes TERM drain first: /ready is 503 for SENTINEL_DRAIN_SECONDS
                        while everything is still served, then gunicorn stops as ever
 post_fork              in each worker: names its kind before the application is loaded,
@@ -33,6 +34,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from gunicorn import util  # type: ignore[import-untyped]  # it has no types
+
+from health import marks
 from metrics.kind import declare_process_kind
 
 __all__ = ["on_starting", "post_fork", "post_worker_init", "when_ready"]
@@ -56,8 +60,8 @@ _ready: Callable[[], None] | None = None
 class Service:
     """What an arbiter has to know of the Django project."""
 
-    drain_mark: str
-    """Path of the file that says that this host is draining; empty without a run directory."""
+    run_dir: str
+    """The workers' run directory; empty where they have none."""
     drain_seconds: float
 
 
@@ -66,14 +70,20 @@ def on_starting(server: Any) -> None:
     global _service
     declare_process_kind(ARBITER_KIND)
     if _ready is not None:
-        _service = Service(drain_mark="", drain_seconds=0.0)
+        _service = Service(run_dir="", drain_seconds=0.0)
         return
     # After USR2 there is an arbiter before us, whose figures and whose drain are ours too.
     begin = "GUNICORN_PID" not in os.environ
     try:
-        _service = Service(**json.loads(_in_child(lambda: json.dumps(_prepare(begin)))))
+        answer = _in_child(lambda: json.dumps(_prepare(server.cfg, begin)))
+        _service = Service(**json.loads(answer))
     except (OSError, ValueError, TypeError) as e:
         logger.error("sentinel: TERM will not drain, the settings could not be read: %s", e)
+        return
+    if server.cfg.preload_app and server.cfg.uid != os.geteuid():
+        from health.supervisor import preparation
+
+        preparation.move_to(_service.run_dir, server.cfg.uid)
 
 
 def when_ready(server: Any) -> None:
@@ -229,7 +239,7 @@ class _Stop:
             self._stop(number, frame)
             return
         if wait:
-            mark(self._service.drain_mark)
+            mark(self._service.run_dir)
         signal.setitimer(signal.ITIMER_REAL, max(wait, 0.001))
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
@@ -243,21 +253,28 @@ class _Stop:
         return any(listener.get_backlog() > 0 for listener in self._arbiter.LISTENERS)
 
 
-def mark(path: str) -> None:
-    """Create the file that says that this host is draining, if there is a place for it."""
-    if not path:
+def mark(run_dir: str) -> None:
+    """Mark the host of ``run_dir`` as draining, if there is such a directory."""
+    if not run_dir:
         return
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        marks.mark(run_dir)
     except OSError as e:
         logger.error("sentinel: this host cannot be marked as draining: %s", e)
 
 
-def _prepare(begin: bool) -> dict[str, Any]:
-    """Read the settings, and with ``begin`` start anew. Runs in a process of its own."""
+def _prepare(cfg: Any, begin: bool) -> dict[str, Any]:
+    """Read the settings, and with ``begin`` start anew, as the user of the workers.
+
+    Runs in a process of its own.
+    """
     from health.supervisor import preparation
 
+    before = os.geteuid()
+    util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
     service = preparation.read()
+    if cfg.preload_app and cfg.uid != before:
+        preparation.move_to(service["run_dir"], cfg.uid)
     if begin:
         preparation.begin()
     return service

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from metrics.shared.locks import open_file
+
 
 class LockBusyError(OSError):
     """Somebody else held the lock for as long as we were willing to wait."""
@@ -64,7 +66,7 @@ class FileLock:
         """Take the lock if it is free; whether this object holds it now. Raises OSError."""
         if self.is_held:
             return True
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_file(str(self.path))
         _held.add(descriptor)  # before the lock: a fork in between must not keep it
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,6 +80,12 @@ class FileLock:
             raise
         self._descriptor, self._pid = descriptor, os.getpid()
         return True
+
+    def write(self, text: str) -> None:
+        """Leave ``text`` in the file whose lock this object holds. Raises OSError."""
+        if self.is_held and self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self) -> None:
         """Give the lock back, if this object holds it."""

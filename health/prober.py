@@ -145,7 +145,8 @@ def ensure_started() -> bool:
 
     Whether this call did. For processes that serve requests; they call it after the
     fork. With ``SENTINEL_RUN_DIR = None`` nothing starts: what a test sees must be its
-    own doing. Never raises.
+    own doing. Where the automatic directory has no place, each process probes for itself.
+    Never raises.
     """
     global _own
     pid = os.getpid()
@@ -156,8 +157,7 @@ def ensure_started() -> bool:
             return False
         prober = None
         try:
-            shared = conf.run_dir is not None or conf.health_store != FILE
-            if shared and conf.backends:
+            if conf.backends and (conf.run_dir_is_wanted or conf.health_store != FILE):
                 prober = Prober()
                 prober.start()
         except Exception:

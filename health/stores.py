@@ -112,7 +112,6 @@ class FileStore:
         """Replace the document under a lock between all processes. Raises OSError."""
         directory = self.prepare()
         with FileLock(self._lock_path):
-            self._give_to_owner(str(self._lock_path))
             current = self.read()
             base = self._last_good if current.damaged else current
             document = stamped(change(base))

@@ -9,7 +9,7 @@ from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import kind, shared
-from metrics.conf import DEFAULT_MAX_SERIES, conf
+from metrics.conf import DEFAULT_MAX_SERIES, NO_PLACE, conf
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ def install_store() -> None:
         run_dir = conf.run_dir
     except ImproperlyConfigured:
         return
+    if run_dir is None and conf.run_dir_is_auto:
+        logger.error("%s", NO_PLACE)
     if run_dir is None or shared.current() is not None:
         return
     shared.install(

@@ -12,7 +12,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import access, endpoints, paths, shared
-from metrics.conf import conf
+from metrics.conf import NO_PLACE, conf
 from metrics.tokens import TokenFile
 
 _MIDDLEWARE = "metrics.middleware.MetricsMiddleware"
@@ -30,7 +30,25 @@ def _readable(read: Callable[[], object], code: str) -> list[CheckMessage]:
 @register
 def check_run_dir(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_RUN_DIR that is no directory's name."""
-    return _readable(lambda: conf.run_dir, "sentinel_metrics.E001")
+    return _readable(lambda: conf.run_dir_setting, "sentinel_metrics.E001")
+
+
+@register
+def check_place_for_run_dir(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn where the automatic run directory has no place, and each process is alone."""
+    try:
+        alone = conf.run_dir_is_auto and conf.run_dir is None
+    except ImproperlyConfigured:
+        return []
+    return [CheckWarning(f"{NO_PLACE}.", id="sentinel_metrics.W010")] if alone else []
+
+
+@register
+def check_service(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_SERVICE that cannot be part of a directory's name."""
+    return _readable(lambda: conf.service, "sentinel_metrics.E010")
 
 
 @register

@@ -6,6 +6,7 @@ check in ``metrics.checks``.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,11 @@ from django.core.exceptions import ImproperlyConfigured
 from metrics import paths, rundir
 
 DEFAULT_MAX_SERIES = 10_000
+NO_PLACE = (
+    "No directory for temporary files can be written to, so the processes of this service share"
+    " nothing: each one counts, probes and drains for itself, in memory. Mount a writable /tmp,"
+    " or name a writable directory in SENTINEL_RUN_DIR"
+)
 
 
 class Conf:
@@ -27,16 +33,25 @@ class Conf:
         """Directory shared by the processes of one service on one host, or None.
 
         ``SENTINEL_RUN_DIR``: a path, ``"auto"`` (a private directory under the
-        system's run or temporary directory), or None (everything stays inside
-        each process).
+        system's run or temporary directory, None where neither can be written to),
+        or None (everything stays inside each process).
         """
-        value = getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO)
+        value = self.run_dir_setting
         if value is None:
             return None
         if value == rundir.AUTO:
-            return rundir.auto_path(*self._project)
+            path = rundir.auto_path(*self._project, service=self.service)
+            return Path(path) if path else None
+        return Path(rundir.locate(os.path.normpath(value)))
+
+    @property
+    def run_dir_setting(self) -> str | Path | None:
+        """``SENTINEL_RUN_DIR`` as it stands, if it can be used."""
+        value: Any = getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO)
+        if value is None or value == rundir.AUTO:
+            return value  # type: ignore[no-any-return]
         if isinstance(value, (str, Path)) and str(value) and Path(value).is_absolute():
-            return Path(value)
+            return value
         raise ImproperlyConfigured(
             f'SENTINEL_RUN_DIR must be "auto", None or an absolute path, not {value!r}'
         )
@@ -45,6 +60,44 @@ class Conf:
     def run_dir_is_auto(self) -> bool:
         """Whether the run directory's name is one that others can guess."""
         return bool(getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO) == rundir.AUTO)
+
+    @property
+    def run_dirs_of_other_users(self) -> list[str]:
+        """The automatic run directories that other users have for this very service."""
+        if not self.run_dir_is_auto:
+            return []
+        return rundir.of_other_users(*self._project, service=self.service)
+
+    @property
+    def why_nothing_is_shared(self) -> str:
+        """Why there is no run directory, as the beginning of a sentence."""
+        if self.run_dir_is_auto:
+            return "No directory for temporary files can be written to"
+        return "SENTINEL_RUN_DIR is None"
+
+    @property
+    def where_others_may_be(self) -> str:
+        """Where the service may be that has not been found, as a sentence for people."""
+        if others := self.run_dirs_of_other_users:
+            return (
+                f"Another user's is in {', '.join(others)}: run this command as the"
+                " user that the service runs as, or give both one SENTINEL_RUN_DIR."
+            )
+        return "A service of another user or with another SENTINEL_RUN_DIR has its own."
+
+    @property
+    def service(self) -> str:
+        """Name of the service (``SENTINEL_SERVICE``), for the automatic run directory.
+
+        Empty: the directory is named after the project and the place of its code.
+        """
+        value: Any = getattr(settings, "SENTINEL_SERVICE", "")
+        if isinstance(value, str) and (not value or rundir.SERVICE.fullmatch(value)):
+            return value
+        raise ImproperlyConfigured(
+            "SENTINEL_SERVICE must be a name of 1 to 64 letters, digits and . _ -, beginning"
+            f" with a letter or a digit, not {value!r}"
+        )
 
     @property
     def _project(self) -> tuple[str, str]:
@@ -100,7 +153,7 @@ class Conf:
         Not for ``SENTINEL_METRICS_ACCESS``: with a broken one everything is served but
         the scrape.
         """
-        _ = self.run_dir, self.metrics_enabled, self.metrics_max_series, self.paths
+        _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)

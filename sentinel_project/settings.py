@@ -147,6 +147,7 @@ LOGGING = {
 # --- Sentinel -----------------------------------------------------------------------
 
 SENTINEL_RUN_DIR = os.environ.get("SENTINEL_RUN_DIR", "auto") or None
+SENTINEL_SERVICE = _text("SENTINEL_SERVICE", "")
 SENTINEL_METRICS_ENABLED = _flag("SENTINEL_METRICS_ENABLED", True)
 SENTINEL_METRICS_MAX_SERIES = _number("SENTINEL_METRICS_MAX_SERIES", 10_000, int)
 SENTINEL_METRICS_ACCESS = _json("SENTINEL_METRICS_ACCESS")

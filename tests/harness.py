@@ -312,6 +312,45 @@ class Server(Program):
         return self
 
 
+def for_every_user(place: Path) -> list[str]:
+    """Return what to put before a command so that every user may run Python and the project.
+
+    An interpreter in root's home may be closed to others. Then the command runs in a mount
+    namespace of its own, in which the folders above it are open; ``place`` is a folder for
+    that. Skips where this cannot be done.
+    """
+    needed = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, ROOT)}
+    closed: dict[str, set[str]] = {}
+    for path in needed:
+        for above in reversed(Path(path).parents):
+            if not above.stat().st_mode & 0o001:
+                closed.setdefault(str(above), set()).add(path)
+                break
+    if not closed:
+        return []
+    unshare = require_program("unshare", "util-linux")
+    if subprocess.run([unshare, "--mount", "true"], check=False).returncode:
+        pytest.skip("other users cannot run this Python, and there is no mount namespace")
+    script = ["set -e"]
+    for above, paths in closed.items():
+        kept = {path: place / f"kept-{len(list(place.glob('kept-*')))}" for path in sorted(paths)}
+        for path, keep in kept.items():
+            keep.mkdir()
+            script.append(f"mount --bind '{path}' '{keep}'")
+        script.append(f"mount -t tmpfs -o mode=755 none '{above}'")
+        for path, keep in kept.items():
+            script.append(f"mkdir -p '{path}'; mount --bind '{keep}' '{path}'")
+    return [unshare, "--mount", "sh", "-c", "\n".join([*script, 'exec "$@"']), "sh"]
+
+
+def as_user(place: Path, user: int, *, group: int | None = None, groups: str = "") -> list[str]:
+    """Return what to put before a command for root to run it as ``user``."""
+    setpriv = require_program("setpriv", "util-linux")
+    more = f"--groups={groups}" if groups else "--clear-groups"
+    who = [f"--reuid={user}", f"--regid={user if group is None else group}", more]
+    return [*for_every_user(place), setpriv, *who]
+
+
 def project_env(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a sample project that keeps everything in ``tmp_path``."""
     (tmp_path / "var").mkdir(exist_ok=True)

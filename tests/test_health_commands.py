@@ -186,14 +186,14 @@ def test_the_automatic_directory_is_the_services_own(monkeypatch: pytest.MonkeyP
     """In the folder of manage.py the script finds the directory that Django's settings give."""
     from django.test import override_settings
 
-    from health.cli import automatic_run_dir
+    from health.cli import _find
     from metrics.conf import conf
 
     monkeypatch.delenv("SENTINEL_RUN_DIR", raising=False)
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
     monkeypatch.chdir(ROOT)
     with override_settings(SENTINEL_RUN_DIR="auto", SETTINGS_MODULE="sentinel_project.settings"):
-        assert automatic_run_dir() == str(conf.run_dir)
+        assert _find([], [])[0] == str(conf.run_dir)
 
 
 def test_a_board_that_was_never_written_is_unknown(tmp_path: Path) -> None:

@@ -19,16 +19,23 @@ MODULE = "health.supervisor.child"
 
 
 def application_argv(
-    wsgi_app: str, asgi_app: str, words: Sequence[str], *, health_bind: str, vitals: Vitals
+    wsgi_app: str,
+    asgi_app: str,
+    words: Sequence[str],
+    *,
+    health_bind: str,
+    run_dir: str,
+    vitals: Vitals,
 ) -> list[str]:
     """Return the command of the application's gunicorn, a child of this process.
 
     ``words`` are gunicorn's own; ``health_bind`` is the address that it must leave to
-    the health server, empty where there is none.
+    the health server, ``run_dir`` the run directory, each empty where there is none.
     """
     return [
         *_command("application", vitals),
-        *("--bind", health_bind, "--wsgi-app", wsgi_app, "--asgi-app", asgi_app, "--", *words),
+        *("--bind", health_bind, "--run-dir", run_dir),
+        *("--wsgi-app", wsgi_app, "--asgi-app", asgi_app, "--", *words),
     ]
 
 
@@ -73,6 +80,7 @@ def main() -> None:
     parser.add_argument("--wsgi-app", default="")
     parser.add_argument("--asgi-app", default="")
     parser.add_argument("--bind", default="")
+    parser.add_argument("--run-dir", default="")
     given = parser.parse_args(own)
     if given.parent is not None:
         die_with_parent(given.parent)
@@ -85,7 +93,10 @@ def main() -> None:
         declare_process_kind(hooks.ARBITER_KIND)
         sys.argv = [sys.argv[0], *rest]  # gunicorn reads its words there
         servers.ServedApplication(
-            wsgi_app=given.wsgi_app, asgi_app=given.asgi_app, health_bind=given.bind
+            wsgi_app=given.wsgi_app,
+            asgi_app=given.asgi_app,
+            health_bind=given.bind,
+            run_dir=given.run_dir,
         ).run()
     else:
         declare_process_kind("health_server")

@@ -12,13 +12,15 @@ import os
 import time
 from typing import Any
 
-from health import drain, lifecycle, marks
+from health import board, drain, lifecycle
+from health import conf as settings_of_health
 from health.conf import conf
 from health.locks import FileLock
 from health.workers import APPLICATION_KINDS
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.rundir import ensure_private
+from metrics.shared.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ def read() -> dict[str, Any]:
     """Return the fields of `health.gunicorn.Service`. Raises ImproperlyConfigured."""
     run_dir = metrics_conf.run_dir
     return {
-        "drain_mark": "" if run_dir is None else str(run_dir / marks.DRAINING),
+        "run_dir": "" if run_dir is None else str(run_dir),
         "drain_seconds": conf.drain_seconds,
     }
 
@@ -58,7 +60,7 @@ def claim() -> FileLock | None:
                 " give each service a SENTINEL_RUN_DIR of its own"
             )
         with contextlib.suppress(OSError):
-            lock.path.write_text(str(os.getpid()))
+            lock.write(str(os.getpid()))
     except OSError as e:
         logger.error("whether another serve has the run directory is not known: %s", e)
         return None
@@ -84,8 +86,24 @@ def begin() -> None:
                 return
             shared.reset_if_idle(run_dir)
         lifecycle.begin_service()
-    except OSError as e:
+    except (OSError, StoreError) as e:
         logger.error("what an earlier run left stays: %s", e)
+
+
+def move_to(run_dir: str, user: int) -> None:
+    """Have the run directory of the workers of another user in this process and its children.
+
+    For root's arbiter, which has loaded the application before its workers change to
+    ``user``: what it counted goes with it.
+    """
+    if (store := shared.current()) is None or not run_dir or store.directory == run_dir:
+        return
+    before = store.directory
+    store.move(run_dir, owner=user)
+    settings_of_health.forget()
+    board.forget()
+    with contextlib.suppress(OSError, StoreError):  # nothing of ours stays behind
+        shared.reset_if_idle(before)
 
 
 def mark_drain(draining: bool) -> None:

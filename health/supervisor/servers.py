@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # it has no types
@@ -13,6 +14,7 @@ from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
 from health import gunicorn as hooks
 from health.supervisor import addresses, masks, options, vitals
 from health.supervisor.worker import HealthWorker
+from metrics.rundir import ensure_private
 
 HEALTH_THREADS = 24
 """Requests that the health server answers side by side: the 16 scrapes that a process takes
@@ -28,14 +30,16 @@ class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has 
     Our hooks run before those of the configuration file, which need not import them.
     ``wsgi_app`` and ``asgi_app`` are ``module:name``; the worker class chooses, unless
     the configuration names an application itself. ``health_bind`` is the health
-    server's address, empty where there is none.
+    server's address, and ``run_dir`` the run directory that the parent of `serve` and the
+    health server use, each empty where there is none.
     """
 
     app_uri: str
 
-    def __init__(self, *, wsgi_app: str, asgi_app: str, health_bind: str) -> None:
+    def __init__(self, *, wsgi_app: str, asgi_app: str, health_bind: str, run_dir: str) -> None:
         self._apps = {"wsgi": wsgi_app, "asgi": asgi_app}
         self._health_bind = health_bind
+        self._run_dir = run_dir
         self._first_error = _FirstError(logging.ERROR)
         super().__init__("%(prog)s [OPTIONS]", prog="serve --")
 
@@ -95,11 +99,28 @@ class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has 
         for name in ("workers", "threads"):
             if (number := getattr(self.cfg, name)) < 1:
                 raise RuntimeError(f"{name} must be 1 or more, not {number}")
+        if self._run_dir and self.cfg.uid != os.geteuid():
+            _check_usable_by(self.cfg.uid, Path(self._run_dir))
         mine = self.cfg.address
         if self._health_bind and addresses.overlap(self._health_bind, mine):
             raise RuntimeError(
                 f"the application and the health server cannot both listen on {self._health_bind}"
             )
+
+
+def _check_usable_by(user: int, run_dir: Path) -> None:
+    """Raise RuntimeError unless workers that run as ``user`` can use root's run directory."""
+    try:
+        owner = ensure_private(run_dir, strict=False).stat().st_uid
+        why = "" if owner == user else f"the run directory {run_dir} belongs to user {owner}"
+    except OSError as e:
+        why = str(e)
+    if why:
+        raise RuntimeError(
+            f"workers of user {user} cannot share a directory with the rest of serve, {why}: start"
+            " serve as that user, rather than as root with --user, or give SENTINEL_RUN_DIR a"
+            " directory of that user's whose parent only root can write to"
+        )
 
 
 class _FirstError(logging.Handler):

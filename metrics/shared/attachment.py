@@ -40,6 +40,7 @@ class Attachment:
         self.unsaved_faults: dict[str, int] = {}
         self._kind = kind
         self._strict = strict
+        self._owner: int | None = None
         self._retry_at = 0.0
         self._said: set[str] = set()
         self._to_log: list[tuple[int, str, tuple[object, ...]]] = []
@@ -52,11 +53,13 @@ class Attachment:
         Raises OSError, StoreError.
         """
         files = self.files
-        if files is not None and files.is_current:
+        if files is not None and files.path == self.directory and files.is_current:
             return files, False
-        rundir.ensure_private(Path(self.directory), strict=self._strict)
+        rundir.ensure_private(Path(self.directory), strict=self._strict, owner=self._owner)
         new = Directory(self.directory)
-        if files is not None:
+        if files is not None and files.path != self.directory:
+            files.close()
+        elif files is not None:
             try:
                 if files.index.was_cut:
                     new.index.note_repair()
@@ -69,6 +72,12 @@ class Attachment:
             files.close()
         self.files = new
         return new, True
+
+    def move_to(self, directory: str, owner: int) -> None:
+        """Leave the directory for another one, of the user ``owner``, at the next `open`."""
+        self.directory = directory
+        self._owner = owner
+        self._retry_at = 0.0
 
     def claim(self, files: Directory) -> Lane:
         """Return this process's lane, taking one if it has none.

@@ -350,6 +350,16 @@ class Store:
             with self._alone():
                 self._tend()
 
+    def move(self, directory: str, *, owner: int) -> None:
+        """Go on in another directory, one of the user ``owner``, with all values of this process.
+
+        Never raises OSError.
+        """
+        with self._alone():
+            self.directory = directory
+            self._hold.move_to(directory, owner)
+            self._tend()
+
     def flush(self) -> None:
         """Try once more to store what others cannot see."""
         with self._alone():

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from health import drain
 from health.conf import conf
 from metrics import shared
+from metrics.conf import conf as metrics_conf
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         """Set or remove the mark, and say so."""
         if conf.run_dir is None:
             raise CommandError(
-                "SENTINEL_RUN_DIR is None, so other processes would not see the mark"
+                f"{metrics_conf.why_nothing_is_shared}, so other processes would not see the mark"
             )
         try:
             if options["undo"]:
@@ -38,6 +39,6 @@ class Command(BaseCommand):
         self.stdout.write("not draining" if options["undo"] else "draining")
         if (store := shared.current()) is not None and store.is_alone():
             self.stderr.write(
-                f"warning: no process of the service uses {conf.run_dir}. A service of another"
-                " user or with another SENTINEL_RUN_DIR does not see this mark."
+                f"warning: no process of the service uses {conf.run_dir}, so none sees this mark."
+                f" {metrics_conf.where_others_may_be}"
             )

@@ -86,7 +86,12 @@ class Command(BaseCommand):
         application = Child(
             "application",
             child.application_argv(
-                wsgi_app, asgi_app, words, health_bind=health_bind, vitals=vitals
+                wsgi_app,
+                asgi_app,
+                words,
+                health_bind=health_bind,
+                run_dir=str(conf.run_dir or ""),
+                vitals=vitals,
             ),
             # What a gunicorn.conf.py for a gunicorn alone binds too is the health server's.
             env={**path, "SENTINEL_HEALTH_BIND": ""},

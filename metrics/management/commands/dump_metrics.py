@@ -18,6 +18,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from metrics import scrape, shared
+from metrics.conf import conf
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
 from metrics.gather import show_the_applications
 from metrics.shared import Family
@@ -85,13 +86,12 @@ class Command(BaseCommand):
         store = shared.current()
         if store is None:
             self.stderr.write(
-                "SENTINEL_RUN_DIR is None, so every process keeps its metrics to itself:"
+                f"{conf.why_nothing_is_shared}, so every process keeps its metrics to itself:"
                 " these are this command's own."
             )
         elif not store.workers():
             self.stderr.write(
-                f"No process has written to {store.directory} yet. A service of another user or"
-                " with another SENTINEL_RUN_DIR has its figures elsewhere."
+                f"No process has written to {store.directory} yet. {conf.where_others_may_be}"
             )
         try:
             while True:
