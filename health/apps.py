@@ -18,3 +18,4 @@ class HealthConfig(AppConfig):
         from health import checks, workers  # noqa: F401
 
         workers.register()
+        workers.show_process()

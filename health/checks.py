@@ -82,6 +82,14 @@ def check_stuck_seconds(
 
 
 @register
+def check_application_kinds(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E023: SENTINEL_APPLICATION_KINDS is a list of kinds of processes."""
+    return _error_of(lambda: conf.application_kinds, "E023")
+
+
+@register
 def check_health_urlconf(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:

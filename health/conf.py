@@ -22,9 +22,24 @@ from health import config, policy, webhook
 from health.config import BackendConfig
 from health.webhook import WebhookConfig
 from metrics.conf import conf as metrics_conf
+from metrics.kind import MAX_LENGTH, is_kind
 
 FILE = "file"
 CACHE_PREFIX = "cache:"
+WEB_SERVERS = frozenset(
+    {
+        "daphne",
+        "granian",
+        "gunicorn",
+        "hypercorn",
+        "manage.py runserver",
+        "mod_wsgi",
+        "uvicorn",
+        "uwsgi",
+        "waitress",
+    }
+)
+"""Kinds of processes that serve the application wherever they run; see `metrics.kind`."""
 SHARED_FAILURES = (policy.NOT_READY, policy.DEGRADED)
 
 
@@ -156,6 +171,15 @@ class Conf:
         )
 
     @property
+    def application_kinds(self) -> frozenset[str]:
+        """Kinds of processes whose life is the application's.
+
+        ``SENTINEL_APPLICATION_KINDS``, or `WEB_SERVERS`. A process of another kind is no
+        sign of life.
+        """
+        return _application_kinds()
+
+    @property
     def health_urlconf(self) -> str:
         """The health server's URLs (``SENTINEL_HEALTH_URLCONF``), a dotted path of a module."""
         value: Any = getattr(settings, "SENTINEL_HEALTH_URLCONF", "health.server_urls")
@@ -184,6 +208,20 @@ def _number(name: str, default: float, unit: str) -> float:
 @functools.cache
 def _webhook() -> WebhookConfig | None:
     return webhook.parse(getattr(settings, webhook.SETTING, None))
+
+
+@functools.cache
+def _application_kinds() -> frozenset[str]:
+    value: Any = getattr(settings, "SENTINEL_APPLICATION_KINDS", None)
+    if value is None:
+        return WEB_SERVERS
+    if isinstance(value, list | tuple | set | frozenset) and value and all(map(is_kind, value)):
+        return frozenset(value)
+    raise ImproperlyConfigured(
+        "SENTINEL_APPLICATION_KINDS must be None or a list of kinds of processes, as"
+        f" 'celery' or 'manage.py db_worker', each of at most {MAX_LENGTH} ASCII characters,"
+        f" not {value!r}"
+    )
 
 
 @functools.cache
@@ -219,7 +257,14 @@ def _policy(name: str) -> policy.Policy:
 
 def forget() -> None:
     """Read each setting anew when it is needed next."""
-    for cached in (_run_dir, _backends, _policy, _webhook, _readiness_settings):
+    for cached in (
+        _application_kinds,
+        _run_dir,
+        _backends,
+        _policy,
+        _webhook,
+        _readiness_settings,
+    ):
         cached.cache_clear()
 
 

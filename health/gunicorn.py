@@ -10,8 +10,10 @@ on_starting            before the first worker: empties the store if nobody uses
                        the workers run as
 when_ready             makes TERM drain first: /ready is 503 for SENTINEL_DRAIN_SECONDS
                        while everything is still served, then gunicorn stops as ever
+pre_fork               before each worker: no signal that stops it is lost on the way
 post_fork              in each worker: names its kind before the application is loaded,
-                       and ends it with its arbiter, even one that was killed
+                       and ends it with its arbiter, even one that was killed, and at
+                       once when it is stopped before it serves
 post_worker_init       in each worker: shows it as idle before its first request, lets the
                        health server ask it for its collectors' figures, and ties it to
                        its arbiter again, since a change of user undoes that
@@ -37,9 +39,10 @@ from typing import Any
 from gunicorn import util  # type: ignore[import-untyped]  # it has no types
 
 from health import marks
+from health.supervisor import worker_start
 from metrics.kind import declare_process_kind
 
-__all__ = ["on_starting", "post_fork", "post_worker_init", "when_ready"]
+__all__ = ["on_starting", "post_fork", "post_worker_init", "pre_fork", "when_ready"]
 
 logger = logging.getLogger("gunicorn.error")
 
@@ -96,8 +99,14 @@ def when_ready(server: Any) -> None:
         _ready()
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Let no signal reach the worker before `post_fork`."""
+    worker_start.hold(worker)
+
+
 def post_fork(server: Any, worker: Any) -> None:
-    """Say that this process is no arbiter any more, and tie its life to its arbiter's."""
+    """Say that this process is no arbiter any more, and when it is to end."""
+    end_when_stopped(worker)
     declare_process_kind(WORKER_KIND)
     tie_to_arbiter(worker)
 
@@ -111,6 +120,22 @@ def post_worker_init(worker: Any) -> None:
     announce(worker)
     show_life()
     answer_scrapes()
+    finish_start(worker)
+
+
+def end_when_stopped(worker: Any) -> None:
+    """End ``worker`` at once on TERM, INT and QUIT, until it serves.
+
+    Its arbiter's handlers, which it has until it has its own, would lose them.
+    """
+    if isinstance(getattr(signal.getsignal(signal.SIGALRM), "__self__", None), _Stop):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the arbiter's alarm
+    worker_start.end_when_stopped(worker)
+
+
+def finish_start(worker: Any) -> None:
+    """Say that ``worker`` has loaded the application."""
+    worker_start.finish(worker)
 
 
 def tie_to_arbiter(worker: Any) -> None:
@@ -184,12 +209,13 @@ def attach(cfg: Any, ready: Callable[[], None]) -> None:
     for name, ours in (
         ("on_starting", on_starting),
         ("when_ready", when_ready),
+        ("pre_fork", pre_fork),
         ("post_fork", post_fork),
         ("post_worker_init", post_worker_init),
     ):
         theirs = cfg.settings[name].get()
         if theirs is not ours:
-            cfg.set(name, _both(ours, theirs, arguments=2 if name == "post_fork" else 1))
+            cfg.set(name, _both(ours, theirs, arguments=2 if name.endswith("_fork") else 1))
 
 
 def _both(first: Hook, second: Hook, *, arguments: int) -> Hook:
@@ -224,8 +250,9 @@ class _Stop:
         signal.signal(signal.SIGALRM, self._on_alarm)
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
-        if self._arbiter.pid != os.getpid():  # a worker that is about to set its own handler
-            self._stop(number, frame)
+        if self._arbiter.pid != os.getpid():  # a child, in which nobody reads the queue
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
             return
         if self._latest:  # a second one
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -14,20 +14,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+from django.core.exceptions import ImproperlyConfigured
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from health.conf import conf
+from health.conf import WEB_SERVERS, conf
 from health.supervisor import vitals
 from metrics import shared
 from metrics.collectors import QuickCollector
+from metrics.kind import process_kind
 from metrics.registry import REGISTRY
 from metrics.shared import Worker
-
-APPLICATION_KINDS = frozenset(
-    {"daphne", "gunicorn", "granian", "hypercorn", "manage.py runserver", "uvicorn", "uwsgi"}
-)
-"""Kinds of processes that serve the application; the others are no sign of its life."""
 
 RESTART_SECONDS = 10.0
 """How long a server that lives may be without a worker before it is held for dead."""
@@ -201,7 +198,7 @@ def observe() -> Application | None:
     if store is None and life is None:
         return None
     lanes = [] if store is None else store.workers()
-    workers = [w for w in lanes if w.kind in APPLICATION_KINDS]
+    workers = [w for w in lanes if w.kind in conf.application_kinds]
     unseen: bool | None = False
     lived = life is not None and life.anyone_lived()
     if not any(w.alive for w in workers):
@@ -254,6 +251,20 @@ class WorkersCollector(QuickCollector):
                 "Age of the oldest request in progress, 0 if there is none",
             ),
         )
+
+
+def show_process() -> None:
+    """Take this process's lane now, if SENTINEL_APPLICATION_KINDS names its kind.
+
+    A Celery worker may wait for days before it counts anything. A web server is seen from
+    its first request on: here it may be the parent of those that will serve.
+    """
+    try:
+        named = conf.application_kinds - WEB_SERVERS
+    except ImproperlyConfigured:
+        return  # the check says so
+    if (store := shared.current()) is not None and process_kind() in named:
+        store.claim()
 
 
 @functools.cache

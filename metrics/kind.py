@@ -14,6 +14,9 @@ from pathlib import PurePath
 MAX_LENGTH = 32
 """The longest kind, in ASCII characters: a lane's header has room for no more."""
 
+_SCRIPTS = {"waitress-serve": "waitress"}
+"""Kinds of scripts that are not named as what they run; mod_wsgi needs none, it sets sys.argv."""
+
 _declared: str | None = None
 
 
@@ -30,8 +33,9 @@ def declare_process_kind(kind: str) -> None:
 def process_kind(argv: Sequence[str] | None = None) -> str:
     """Return the kind of this process: ASCII, 1 to `MAX_LENGTH` characters.
 
-    ``gunicorn``, ``celery``, ``health_server``, ``manage.py NAME``, or else the
-    name of the script that runs (``python`` where there is none). What
+    ``gunicorn``, ``celery``, ``waitress``, ``mod_wsgi``, ``health_server``,
+    ``manage.py NAME``, or else the name of the script that runs, as ``server`` for
+    ``python server.py`` (``python`` where there is none). What
     `declare_process_kind` said comes first. ``argv`` stands in for ``sys.argv``.
     """
     if argv is None:
@@ -46,7 +50,13 @@ def process_kind(argv: Sequence[str] | None = None) -> str:
     if name in ("manage.py", "django-admin", "django"):
         command = next((word for word in argv[1:] if not word.startswith("-")), "")
         return _short(f"manage.py {command}".rstrip())
-    return _short(name.removesuffix(".py")) or "python"
+    name = name.removesuffix(".py")
+    return _short(_SCRIPTS.get(name, name)) or "python"
+
+
+def is_kind(value: object) -> bool:
+    """Whether ``value`` can be the kind of a process."""
+    return isinstance(value, str) and value != "" and value == _short(value)
 
 
 def _short(text: str) -> str:

@@ -169,5 +169,6 @@ SENTINEL_DRAIN_SECONDS = _number("SENTINEL_DRAIN_SECONDS", 5)
 
 # --- Sentinel: processes ------------------------------------------------------------
 
+SENTINEL_APPLICATION_KINDS = _json("SENTINEL_APPLICATION_KINDS")
 SENTINEL_STUCK_SECONDS = _number("SENTINEL_STUCK_SECONDS", 300) or None  # 0: never
 SENTINEL_HEALTH_URLCONF = _text("SENTINEL_HEALTH_URLCONF", "sentinel_project.health_urls")

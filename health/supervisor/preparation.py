@@ -14,9 +14,8 @@ from typing import Any
 
 from health import board, drain, lifecycle
 from health import conf as settings_of_health
-from health.conf import conf
+from health.conf import WEB_SERVERS, conf
 from health.locks import FileLock
-from health.workers import APPLICATION_KINDS
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.rundir import ensure_private
@@ -128,7 +127,7 @@ def _another_server(run_dir: str) -> int | None:
     store = shared.current() or shared.Store(run_dir, strict=metrics_conf.run_dir_is_auto)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        alive = [w.pid for w in store.workers() if w.alive and w.kind in APPLICATION_KINDS]
+        alive = [w.pid for w in store.workers() if w.alive and w.kind in WEB_SERVERS]
         if not alive or time.monotonic() > deadline:
             return min(alive, default=None)
         time.sleep(0.1)

@@ -156,7 +156,8 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "proc_name": "health_server",
             "control_socket_disable": True,
             "when_ready": lambda arbiter: masks.let_through(),
-            "post_fork": lambda arbiter, worker: hooks.tie_to_arbiter(worker),
+            "pre_fork": hooks.pre_fork,
+            "post_fork": self._post_fork,
             "post_worker_init": self._post_worker_init,
             "pre_request": self._pre_request,
             # no request is large or slow to send
@@ -171,12 +172,17 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         """Return the WSGI application."""
         return self._load()
 
+    def _post_fork(self, arbiter: Any, worker: Any) -> None:
+        hooks.end_when_stopped(worker)
+        hooks.tie_to_arbiter(worker)
+
     def _post_worker_init(self, worker: Any) -> None:
         hooks.tie_to_arbiter(worker)
         hooks.announce(worker)  # so that it can tell whether the store works
         # Gunicorn answers 500 to a path without it; the project's settings have seen it by now.
         self._prefix = os.environ.pop(SCRIPT_NAME, "")
         self._prober()
+        hooks.finish_start(worker)
 
     def _pre_request(self, worker: Any, request: Any) -> None:
         """Take the application's prefix off a path that has it, so that both are answered.
