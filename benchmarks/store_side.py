@@ -111,7 +111,7 @@ def inc(side: Side) -> float:
     """Return the seconds of one ``Counter.inc()``."""
     from prometheus_client import Counter
 
-    counter = Counter("benchmark", "h", registry=None)
+    counter = Counter("benchmark_inc", "h")
     number = 50_000
     timer = timeit.Timer("counter.inc()", globals={"counter": counter})
     return statistics.median(timer.repeat(9, number)) / number
@@ -121,7 +121,7 @@ def touch(side: Side) -> float:
     """Return the seconds of a label set's first ``inc()`` in a process."""
     from prometheus_client import Counter
 
-    counter = Counter("benchmark", "h", ["l"], registry=None)
+    counter = Counter("benchmark_touch", "h", ["l"])
     counter.labels("warm").inc()
     times = []
     for number in range(2000):
@@ -136,7 +136,7 @@ def memory(side: Side) -> float:
     import psutil
     from prometheus_client import Counter
 
-    counter = Counter("benchmark", "h", ["l"], registry=None)
+    counter = Counter("benchmark_memory", "h", ["l"])
     counter.labels("warm").inc()
     before = psutil.Process().memory_info().rss
     for number in range(10_000):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,20 +94,38 @@ def check_paths(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 @register
-def check_created_before_install(
-    app_configs: Sequence[AppConfig] | None, **kwargs: Any
-) -> list[CheckMessage]:
-    """Warn of metrics that each process counts for itself, because they came too early."""
-    names = shared.created_before_install()
+def check_not_adopted(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of metrics that came before the shared store and could not be moved into it."""
+    names = shared.not_adopted()
     if not names:
         return []
     return [
         CheckWarning(
-            f"Made before the shared store was installed: {', '.join(names)}. Each process"
-            " counts these for itself, and a scrape shows those of one process.",
+            f"Made before the shared store was installed, and not to be moved there:"
+            f" {', '.join(names)}. Each process counts these for itself, and a scrape shows"
+            " those of one process.",
             hint="Put 'metrics' before the app that makes them in INSTALLED_APPS, and import"
-            " no metrics in the settings.",
+            " no metrics in the settings. The log says what was in the way.",
             id="sentinel_metrics.W001",
+        )
+    ]
+
+
+@register
+def check_multiprocess_mode(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of prometheus_client's own multi-process mode, which the store takes the place of."""
+    names = [n for n in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir") if n in os.environ]
+    if not names or conf.run_dir is None:
+        return []
+    return [
+        CheckWarning(
+            f"{names[0]} is set: metrics that are made before the apps are loaded write a file"
+            " there for each process, which nothing reads or removes. The shared store takes its"
+            " place.",
+            hint=f"Unset {names[0]}, and remove the directory that it names.",
+            id="sentinel_metrics.W006",
         )
     ]
 

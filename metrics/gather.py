@@ -9,9 +9,6 @@ from enum import Enum
 from typing import Any
 
 from prometheus_client import (
-    REGISTRY as DEFAULT_REGISTRY,
-)
-from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
@@ -92,7 +89,7 @@ def answer_scrapes() -> None:
 
 
 def gather(deadline: float) -> Gathered:
-    """Read the store, and run the collectors of both registries, or have them run.
+    """Read the store, and run the collectors of the shared registries, or have them run.
 
     ``deadline`` is in seconds of `time.monotonic`; a collector that needs longer is
     left out. Whatever cannot be read is named in ``left_out``.
@@ -237,13 +234,13 @@ def _units_of(listed: Iterable[_Listed]) -> dict[str, str]:
 
 
 def _collectors() -> Iterator[tuple[str, Any]]:
-    """Yield the collectors of both registries, each with a name of its own.
+    """Yield the collectors of all shared registries, each with a name of its own.
 
     A registry's own ``collect`` runs them one after another and ends at the first that
     raises, so its list of them, which is private, is read instead.
     """
     times: dict[str, int] = {}
-    for registry in (REGISTRY, DEFAULT_REGISTRY):
+    for registry in shared.registries():
         with registry._lock:
             collectors: list[Any] = list(registry._collector_to_names)
         if registry.get_target_info():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from enum import StrEnum
 from math import inf
-from typing import Any
+from typing import Any, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from metrics import shared
+from metrics.shared import share
 
-__all__ = ["METRICS", "REGISTRY", "Metrics", "Status"]
+__all__ = ["ALL_PROCESSES", "METRICS", "REGISTRY", "Metrics", "Status", "share"]
 
-REGISTRY = CollectorRegistry()
+REGISTRY = share(CollectorRegistry())
 """The registry of ``METRICS``; never prometheus_client's default one."""
 
 
@@ -32,15 +34,6 @@ class Status(StrEnum):
 _STATUSES = frozenset(map(str, Status))
 
 
-class _PrivateCounter(shared.Private, Counter): ...
-
-
-class _PrivateGauge(shared.Private, Gauge): ...
-
-
-class _PrivateHistogram(shared.Private, Histogram): ...
-
-
 _BOUNDS = tuple(Histogram.DEFAULT_BUCKETS[:-1])
 
 _Recorder = tuple[shared.Store | None, Any, Any, tuple[Any, ...], Any]
@@ -52,44 +45,41 @@ class Metrics:
     """The five ``sentinel_*`` families and the calls that record into them.
 
     ``METRICS`` is the service's own and shared by all its processes. Any other
-    instance, as a test makes, keeps its figures to itself; without a ``registry`` it
-    gets a new one. Every method may be called from any thread, from sync and async
-    code, before and after a fork.
+    instance, as a test makes, keeps its figures to itself, unless its registry is one
+    that `share` was told of; without a ``registry`` it gets a new one. Every method may
+    be called from any thread, from sync and async code, before and after a fork.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
-        self._is_shared = self.registry is REGISTRY
-        counter = Counter if self._is_shared else _PrivateCounter
-        gauge = Gauge if self._is_shared else _PrivateGauge
-        histogram = Histogram if self._is_shared else _PrivateHistogram
-        self.requests = counter(
+        self._is_shared = shared.is_shared(self.registry)
+        self.requests = Counter(
             "sentinel_requests_total",
             "Total number of tool requests, by tool and status",
             ["tool", "status"],
             registry=self.registry,
         )
-        self.request_duration = histogram(
+        self.request_duration = Histogram(
             "sentinel_request_duration_seconds",
             "Duration of tool requests in seconds",
             ["tool"],
             unit="seconds",
             registry=self.registry,
         )
-        self.errors = counter(
+        self.errors = Counter(
             "sentinel_errors_total",
             "Total number of tool requests that did not succeed, by tool and type of error",
             ["tool", "error_type"],
             registry=self.registry,
         )
-        self.backend_healthy = gauge(
+        self.backend_healthy = Gauge(
             "sentinel_backend_healthy",
             "Whether a backend is healthy (1) or not (0)",
             ["backend"],
             registry=self.registry,
             multiprocess_mode="mostrecent",
         )
-        self.rate_limit_hits = counter(
+        self.rate_limit_hits = Counter(
             "sentinel_rate_limit_hits_total",
             "Total number of tool requests turned away by a rate limit",
             ["tool"],
@@ -141,6 +131,8 @@ class Metrics:
         duration = self.request_duration.labels(tool)
         errors = None if status == Status.SUCCESS else self.errors.labels(tool, status)
         store = shared.current() if self._is_shared else None
+        # Without the store values may be exchanged for others, when it is installed.
+        may_keep = store is not None or not self._is_shared
         recorder = (
             store if shared.ATOMIC else None,
             requests._value,
@@ -149,7 +141,8 @@ class Metrics:
             None if errors is None else errors._value,
         )
         if store is None or not store.is_folded(requests._value):
-            self._recorders[tool, status] = recorder
+            if may_keep:
+                self._recorders[tool, status] = recorder
             return recorder
         # Too many tools: what prometheus_client and we would remember of each would
         # fill the memory of the process.
@@ -185,3 +178,26 @@ class Metrics:
 
 
 METRICS = Metrics(REGISTRY)
+
+
+class _AllProcesses:
+    """What GET /metrics shows, for functions that take a registry to read from it."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family with the values of all processes; ``_total`` is in no name."""
+        from metrics import scrape  # it gathers this module's registry
+
+        for figures in scrape.families():
+            family = figures.family
+            metric = Metric(family.name, family.help, family.type, family.unit)
+            for key, value in figures.samples:
+                metric.add_sample(key.name, dict(key.labels), value)
+            yield metric
+
+
+ALL_PROCESSES = cast(CollectorRegistry, _AllProcesses())
+"""For ``generate_latest``, ``push_to_gateway`` and their kind: what all processes counted.
+
+A registry itself shows what this process counted, as its metrics do: their objects are this
+process's, and a test or a program that reads one back wants what it has put there.
+"""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PRELUDE = """
 import collections, json, logging, os, pathlib, signal, sys, threading, time
-from prometheus_client import Counter, Enum, Gauge, Histogram, Info, Summary
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
 
 DIR = sys.argv[1]
 LOG = []
@@ -38,16 +38,25 @@ store = shared.Store(DIR)
 assert shared.install(store)
 
 
+class _Anything(CollectorRegistry):
+    # In which a name may stand more than once.
+    def register(self, collector):
+        pass
+
+
+SHARED = shared.share(_Anything())
+
+
 def scrape():
     return figures(store.snapshot())
 
 
 def counter(name="c", labels=()):
-    return Counter(name, "help", labels, registry=None)
+    return Counter(name, "help", labels, registry=SHARED)
 
 
 def gauge(mode, name="g"):
-    return Gauge(name, "help", registry=None, multiprocess_mode=mode)
+    return Gauge(name, "help", registry=SHARED, multiprocess_mode=mode)
 """
 
 LOOP = """

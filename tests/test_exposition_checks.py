@@ -15,7 +15,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from pytest_django import Settings
 
-from metrics import shared
 from tests.harness import ROOT, project_env
 
 
@@ -182,20 +181,6 @@ def test_token_files_that_open_nothing(settings: Settings, tmp_path: Path) -> No
             ),
         )
         for path in paths[1:]
-    ]
-
-
-def test_metrics_made_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metrics that were made before the store was installed are named."""
-    monkeypatch.setattr(shared, "created_before_install", lambda: ["early_one", "early_two"])
-    assert messages() == [
-        (
-            "sentinel_metrics.W001",
-            (
-                "Made before the shared store was installed: early_one, early_two. Each process"
-                " counts these for itself, and a scrape shows those of one process."
-            ),
-        )
     ]
 
 

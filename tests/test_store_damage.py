@@ -21,8 +21,8 @@ SEED = 20261123
 
 FILLING = """
 c = counter("c", ["l"])
-g = Gauge("g", "help", ["l"], registry=None, multiprocess_mode="sum")
-h = Histogram("h", "help", ["l"], buckets=(1, 2), registry=None)
+g = Gauge("g", "help", ["l"], registry=SHARED, multiprocess_mode="sum")
+h = Histogram("h", "help", ["l"], buckets=(1, 2), registry=SHARED)
 for i in range(25):
     c.labels(str(i)).inc(i + 1, exemplar={"trace": str(i)})
     g.labels(str(i)).set(i + 1)
@@ -193,7 +193,7 @@ def test_counting_goes_on_in_a_damaged_directory(well: Well, name: str) -> None:
     """New processes in a damaged directory count exactly, and agree with each other."""
     chance = random.Random(f"{SEED} {name}")
     code = """
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], buckets=(1, 2), registry=None)
+    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], buckets=(1, 2), registry=SHARED)
     new = counter("new", ["l"])
     def work():
         for i in range(40):

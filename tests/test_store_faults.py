@@ -82,8 +82,8 @@ def test_disk_that_fills_up_while_lanes_grow(small_disk: Path) -> None:
     store_dir = small_disk / "run"
     make = """
     c = counter("c", ["l"])
-    g = Gauge("g", "help", ["l"], registry=None, multiprocess_mode="sum")
-    h = Histogram("h", "help", ["l"], registry=None)
+    g = Gauge("g", "help", ["l"], registry=SHARED, multiprocess_mode="sum")
+    h = Histogram("h", "help", ["l"], registry=SHARED)
     def work(begin, end):
         for i in range(begin, end):
             c.labels(str(i)).inc(); g.labels(str(i)).set(i); h.labels(str(i)).observe(1)

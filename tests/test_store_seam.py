@@ -17,37 +17,275 @@ def run(tmp_path: Path, code: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_metrics_made_before_the_store_are_named_by_the_system_check(tmp_path: Path) -> None:
-    """Of each type that keeps values, and no other; a family is named once."""
-    found = run(
-        tmp_path,
+EARLY = """
+        import django, json, sys
+        from prometheus_client import REGISTRY, Counter, Enum, Gauge, Histogram, Info, Summary
+        counter = Counter("t_counter", "Early")
+        gauge = Gauge("t_gauge", "Early", multiprocess_mode="sum")
+        histogram = Histogram("t_histogram", "Early", ["l"], buckets=(1, 2))
+        summary = Summary("t_summary", "Early")
+        labelled = Counter("t_labelled", "Early", ["l"])
+        Info("t_info", "Not shared"), Enum("t_enum", "Not shared", states=["a", "b"])
+        def count():
+            counter.inc(2)
+            gauge.inc(3)
+            histogram.labels("a").observe(1.5)
+            summary.observe(4)
+            labelled.labels("a").inc(5)
+        def told(prefix="t_"):
+            from metrics import scrape
+            lines = scrape.render().text.splitlines()
+            return sorted(line for line in lines if line.startswith(prefix))
+        count()
+        django.setup()
         """
+
+
+def test_metrics_made_before_the_store_are_moved_into_it(tmp_path: Path) -> None:
+    """Of each type, with what they had counted, and so that other processes see it."""
+    code = """
+        from django.core import checks
+        early = labelled.labels("a")
+        count()
+        early.inc()
+        later = labelled.labels("b").inc()
+        names = ("t_counter", "t_gauge", "t_histogram", "t_labelled", "t_summary")
+        found = [line for line in told() if line.startswith(names)]
+        print(json.dumps([found, [m.id for m in checks.run_checks()]]))
+    """
+    for times in (1, 2):  # the second process counts on
+        found, messages = run(tmp_path, textwrap.dedent(EARLY) + textwrap.dedent(code))
+        assert found == [
+            f"t_counter_total {4.0 * times}",
+            f"t_gauge {6.0 * times}",
+            f't_histogram_bucket{{l="a",le="+Inf"}} {2.0 * times}',
+            't_histogram_bucket{l="a",le="1.0"} 0.0',
+            f't_histogram_bucket{{l="a",le="2.0"}} {2.0 * times}',
+            f't_histogram_count{{l="a"}} {2.0 * times}',
+            f't_histogram_sum{{l="a"}} {3.0 * times}',
+            f't_labelled_total{{l="a"}} {11.0 * times}',
+            f't_labelled_total{{l="b"}} {1.0 * times}',
+            f"t_summary_count {2.0 * times}",
+            f"t_summary_sum {8.0 * times}",
+        ]
+        assert messages == []
+
+
+def test_the_gateways_families_may_come_before_the_store(tmp_path: Path) -> None:
+    """METRICS records into the store from then on, though it was used before."""
+    code = """
+        import django, json
+        from metrics.registry import METRICS
+        METRICS.record_request("a", "success", 0.5)
+        django.setup()
+        METRICS.record_request("a", "success", 0.5)
+        from metrics import shared
+        snapshot = shared.current().snapshot()
+        keys = [key for family in snapshot.layout.families for key in family.samples]
+        print(json.dumps([value for key, value in zip(keys, snapshot.values)
+                          if key.name == "sentinel_requests_total"]))
+    """
+    assert run(tmp_path, code) == [2.0]
+
+
+def test_a_metric_that_cannot_be_moved_is_named(tmp_path: Path) -> None:
+    """It goes on counting for its process; the log and the system check say so."""
+    code = """
         import django, json
         from django.core import checks
-        from prometheus_client import Counter, Enum, Gauge, Histogram, Info, Summary
-        early = [
-            Counter("t_counter", "Early"),
-            Gauge("t_gauge", "Early"),
-            Histogram("t_histogram", "Early"),
-            Summary("t_summary", "Early"),
-            labelled := Counter("t_labelled", "Early", ["l"]),
-            later := Counter("t_later", "Early, but its series are not", ["l"]),
-            Info("t_info", "Not shared"),
-            Enum("t_enum", "Not shared", states=["a", "b"]),
-        ]
-        labelled.labels("a"), labelled.labels("b")
+        from prometheus_client import Counter
+        class Odd(Counter):
+            def _metric_init(self):
+                if hasattr(self, "_value"):
+                    raise RuntimeError("not twice")
+                super()._metric_init()
+        odd = Odd("t_odd", "Odd")
+        odd.inc()
         django.setup()
-        later.labels("a")
-        late = Counter("t_late", "In time")
-        print(json.dumps([m.msg for m in checks.run_checks() if m.id == "sentinel_metrics.W001"]))
-        """,
-    )
-    names = "t_counter, t_gauge, t_histogram, t_labelled, t_summary"
-    (message,) = found
+        odd.inc()
+        found = [m.msg for m in checks.run_checks() if m.id == "sentinel_metrics.W001"]
+        print(json.dumps([odd._value.get(), found]))
+    """
+    value, (message,) = run(tmp_path, code)
+    assert value == 2.0
     assert message == (
-        f"Made before the shared store was installed: {names}. Each process counts these for"
-        " itself, and a scrape shows those of one process."
+        "Made before the shared store was installed, and not to be moved there: t_odd. Each"
+        " process counts these for itself, and a scrape shows those of one process."
     )
+
+
+def test_prometheus_clients_own_mode_is_named_and_writes_no_files(tmp_path: Path) -> None:
+    """With PROMETHEUS_MULTIPROC_DIR set, the store works, and private metrics stay in memory."""
+    code = """
+        import json, os, sys
+        from pathlib import Path
+        place = Path(sys.argv[0] or ".").resolve().parent
+        import tempfile
+        place = Path(tempfile.mkdtemp())
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(place)
+        import django
+        from prometheus_client import CollectorRegistry, Counter
+        early = Counter("t_early", "Early")
+        early.inc(3)
+        django.setup()
+        files = sorted(place.iterdir())
+        early.inc(2)
+        own = Counter("t_own", "Own", registry=CollectorRegistry())
+        own.inc()
+        from django.core import checks
+        found = [m.id for m in checks.run_checks()]
+        print(json.dumps([early._value.get(), own._value.get(), found,
+                          sorted(place.iterdir()) == files]))
+    """
+    assert run(tmp_path, code) == [2.0, 1.0, ["sentinel_metrics.W006"], True]
+
+
+OWN = """
+        import django, json
+        django.setup()
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+        from prometheus_client import REGISTRY, generate_latest
+        from metrics import scrape
+        def told(prefix="t_"):
+            lines = scrape.render().text.splitlines()
+            return sorted(line for line in lines if line.startswith(prefix))
+        def of(registry, prefix="t_"):
+            lines = generate_latest(registry).decode().splitlines()
+            lines = [line for line in lines if "_created" not in line]
+            return sorted(line for line in lines if line.startswith(prefix))
+        """
+
+
+def test_a_registry_of_ones_own_stays_with_its_process(tmp_path: Path) -> None:
+    """Each begins at 0, in each process, for each type, and none shows in /metrics."""
+    code = """
+        found = []
+        for amount in (5, 7):
+            r = CollectorRegistry()
+            Counter("t_rows", "", registry=r).inc(amount)
+            Counter("t_labelled", "", ["l"], registry=r).labels("a").inc(amount)
+            Gauge("t_gauge", "", ["l"], registry=r).labels("a").set(amount)
+            h = Histogram("t_histogram", "", ["l"], registry=r, buckets=(1,))
+            h.labels("a").observe(amount)
+            Summary("t_summary", "", registry=r).observe(amount)
+            found.append(of(r))
+        print(json.dumps([found, told()]))
+    """
+    for _ in range(2):
+        found, shown = run(tmp_path, textwrap.dedent(OWN) + textwrap.dedent(code))
+        assert found == [
+            [
+                f't_gauge{{l="a"}} {amount}.0',
+                't_histogram_bucket{l="a",le="+Inf"} 1.0',
+                't_histogram_bucket{l="a",le="1.0"} 0.0',
+                't_histogram_count{l="a"} 1.0',
+                f't_histogram_sum{{l="a"}} {amount}.0',
+                f't_labelled_total{{l="a"}} {amount}.0',
+                f"t_rows_total {amount}.0",
+                "t_summary_count 1.0",
+                f"t_summary_sum {amount}.0",
+            ]
+            for amount in (5, 7)
+        ]
+        assert shown == []
+
+
+def test_a_metric_counts_for_the_service_once_its_registry_does(tmp_path: Path) -> None:
+    """Registered later, or in a registry that is shared later, it brings along what it has."""
+    code = """
+        from metrics.registry import share
+        loose = Counter("t_loose", "", ["l"], registry=None)
+        loose.labels("a").inc(2)
+        own = CollectorRegistry()
+        mine = Counter("t_mine", "", registry=own)
+        mine.inc(3)
+        before = told()
+        REGISTRY.register(loose)
+        assert share(own) is own and share(own) is own
+        loose.labels("a").inc(); loose.labels("b").inc(); mine.inc()
+        Counter("t_new", "", registry=own).inc()
+        print(json.dumps([before, told()]))
+    """
+    before, after = run(tmp_path, textwrap.dedent(OWN) + textwrap.dedent(code))
+    assert before == []
+    assert after == [
+        't_loose_total{l="a"} 3.0',
+        't_loose_total{l="b"} 1.0',
+        "t_mine_total 4.0",
+        "t_new_total 1.0",
+    ]
+
+
+def test_a_metric_that_is_made_again_begins_again_in_its_process(tmp_path: Path) -> None:
+    """So does one in a process that counts on where another left; totals never fall for it."""
+    code = """
+        seen = []
+        for amount in (5, 7):
+            c = Counter("t_c", "", ["l"])
+            h = Histogram("t_h", "", buckets=(1,))
+            s = Summary("t_s", "")
+            seen.append([of(REGISTRY), REGISTRY.get_sample_value("t_s_count")])
+            c.labels("a").inc(amount); h.observe(0.5); s.observe(amount)
+            seen.append(of(REGISTRY))
+            for one in (c, h, s):
+                REGISTRY.unregister(one)
+        print(json.dumps([seen, told()]))
+    """
+
+    def lines(amount: int) -> list[str]:
+        number = float(bool(amount))
+        zero = [
+            f't_h_bucket{{le="+Inf"}} {number}',
+            f't_h_bucket{{le="1.0"}} {number}',
+            f"t_h_count {number}",
+            f"t_h_sum {number / 2}",
+            f"t_s_count {number}",
+            f"t_s_sum {float(amount)}",
+        ]
+        return [*([f't_c_total{{l="a"}} {float(amount)}'] if amount else []), *zero]
+
+    for times in (1, 2):
+        seen, total = run(tmp_path, textwrap.dedent(OWN) + textwrap.dedent(code))
+        assert seen == [[lines(0), 0.0], lines(5), [lines(0), 0.0], lines(7)]
+        assert f't_c_total{{l="a"}} {12.0 * times}' in total
+        assert f"t_h_count {2.0 * times}" in total
+
+
+def test_what_all_processes_counted_can_be_read_as_a_registry(tmp_path: Path) -> None:
+    """ALL_PROCESSES gives prometheus_client's functions what /metrics shows."""
+    code = """
+        from metrics.registry import ALL_PROCESSES
+        Counter("t_c", "Counted", ["l"]).labels("a").inc(2)
+        Gauge("t_g", "", multiprocess_mode="sum").set(3)
+        Histogram("t_h", "", buckets=(1,)).observe(0.5)
+        print(json.dumps([of(ALL_PROCESSES) == told(), of(ALL_PROCESSES)[:2]]))
+    """
+    for times in (1, 2):
+        same, found = run(tmp_path, textwrap.dedent(OWN) + textwrap.dedent(code))
+        assert same is True
+        assert found == [f't_c_total{{l="a"}} {2.0 * times}', f"t_g {3.0 * times}"]
+
+
+def test_the_checks_touch_nothing_lazy(tmp_path: Path) -> None:
+    """A lazy object of the project that cannot be built yet is left alone by check and start."""
+    code = """
+        import django, json
+        from django.utils.functional import SimpleLazyObject
+        touched = []
+        def build():
+            touched.append(1)
+            raise RuntimeError("not yet")
+        lazy = SimpleLazyObject(build)
+        from prometheus_client import REGISTRY
+        class Wrapped:
+            def __init__(self): self.inner = lazy
+            def collect(self): return []
+        REGISTRY.register(Wrapped())
+        django.setup()
+        from django.core import checks
+        print(json.dumps([[m.id for m in checks.run_checks()], touched]))
+    """
+    assert run(tmp_path, code) == [[], []]
 
 
 def test_what_has_no_shared_values_is_the_answering_process_own(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def all_cells(directory: Path) -> dict[str, dict[str, list[int]]]:
 def test_storm_of_processes_that_start_at_once(store_dir: Path) -> None:
     """64 processes that begin together: no lane twice, no series with two cells, exact totals."""
     code = """
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], buckets=(1,), registry=None)
+    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], buckets=(1,), registry=SHARED)
     go, report = os.pipe(), os.pipe()
     children = []
     for number in range(64):
@@ -169,7 +169,7 @@ def test_fork_of_a_process_that_counts_in_threads(store_dir: Path) -> None:
     code = """
     from metrics.registry import METRICS
     sys.setswitchinterval(1e-5)
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], registry=None)
+    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], registry=SHARED)
     stop = threading.Event(); counts = [0] * 3
     def work(number):
         while not stop.is_set():
@@ -235,18 +235,18 @@ def test_child_does_not_keep_its_parents_lane(store_dir: Path) -> None:
 
 VERSIONS = {
     "labels": (
-        "c = Counter('m', 'old', ['a'], registry=None); c.labels('x').inc(1)",
-        "c = Counter('m', 'new', ['a', 'b'], registry=None); c.labels('x', 'y').inc(2)",
+        "c = Counter('m', 'old', ['a'], registry=SHARED); c.labels('x').inc(1)",
+        "c = Counter('m', 'new', ['a', 'b'], registry=SHARED); c.labels('x', 'y').inc(2)",
         {'m_total{a="x"}': 1.0, 'm_total{a="x",b="y"}': 2.0},
     ),
     "order of labels": (
-        "c = Counter('m', 'old', ['a', 'b'], registry=None); c.labels('x', 'y').inc(1)",
-        "c = Counter('m', 'new', ['b', 'a'], registry=None); c.labels('y', 'x').inc(2)",
+        "c = Counter('m', 'old', ['a', 'b'], registry=SHARED); c.labels('x', 'y').inc(1)",
+        "c = Counter('m', 'new', ['b', 'a'], registry=SHARED); c.labels('y', 'x').inc(2)",
         {'m_total{b="y",a="x"}': 3.0},
     ),
     "buckets": (
-        "h = Histogram('m', 'old', buckets=(1, 3), registry=None); h.observe(0.5); h.observe(2)",
-        "h = Histogram('m', 'new', buckets=(2, 4, 8), registry=None); h.observe(3); h.observe(99)",
+        "h = Histogram('m', 'old', buckets=(1, 3), registry=SHARED); h.observe(0.5); h.observe(2)",
+        "h = Histogram('m', '', buckets=(2, 4, 8), registry=SHARED); h.observe(3); h.observe(99)",
         {
             'm_bucket{le="2.0"}': 1.0,
             'm_bucket{le="4.0"}': 3.0,
@@ -257,8 +257,8 @@ VERSIONS = {
         },
     ),
     "fewer buckets": (
-        "h = Histogram('m', 'old', buckets=(1, 2, 4), registry=None); h.observe(3); h.observe(9)",
-        "h = Histogram('m', 'new', buckets=(2,), registry=None); h.observe(1)",
+        "h = Histogram('m', 'old', buckets=(1, 2, 4), registry=SHARED); h.observe(3); h.observe(9)",
+        "h = Histogram('m', 'new', buckets=(2,), registry=SHARED); h.observe(1)",
         {'m_bucket{le="2.0"}': 1.0, 'm_bucket{le="+Inf"}': 3.0, "m_count": 3.0, "m_sum": 13.0},
     ),
     "mode": (
@@ -267,12 +267,12 @@ VERSIONS = {
         {"m": 5.0},
     ),
     "help": (
-        "c = Counter('m', 'old', registry=None); c.inc(1)",
-        "c = Counter('m', 'new', registry=None); c.inc(2)",
+        "c = Counter('m', 'old', registry=SHARED); c.inc(1)",
+        "c = Counter('m', 'new', registry=SHARED); c.inc(2)",
         {"m_total": 3.0},
     ),
     "type": (
-        "c = Counter('m', 'old', registry=None); c.inc(1)",
+        "c = Counter('m', 'old', registry=SHARED); c.inc(1)",
         "g = gauge('sum', 'm'); g.set(7)",
         {"m": 7.0},
     ),
@@ -299,7 +299,7 @@ def test_two_versions_of_the_code_in_one_directory(store_dir: Path, what: str) -
 
 def test_removal_reaches_every_definition(store_dir: Path) -> None:
     """What both versions counted of a removed series goes, whichever version it is of."""
-    make = "h = Histogram('h', 'help', ['l'], buckets=BUCKETS, registry=None)"
+    make = "h = Histogram('h', 'help', ['l'], buckets=BUCKETS, registry=SHARED)"
     old, new = (make.replace("BUCKETS", bounds) for bounds in ("(1,)", "(2, 3)"))
     with Peer(store_dir, old) as one, Peer(store_dir, new) as two:
         one.run("h.labels('a').observe(1); h.labels('b').observe(1)")
@@ -317,7 +317,7 @@ def test_limit_of_series_over_all_processes(store_dir: Path) -> None:
     shared.uninstall()
     store = shared.Store(DIR, max_series=lambda: 10)
     assert shared.install(store)
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["a", "b"], buckets=(1,), registry=None)
+    c = counter("c", ["l"]); h = Histogram("h", "help", ["a", "b"], buckets=(1,), registry=SHARED)
     plain = counter("plain")
     """
     with peers(store_dir, 3, limit) as trio:
@@ -379,7 +379,7 @@ def test_a_family_whose_series_are_few_has_no_limit(store_dir: Path) -> None:
     assert shared.install(store)
     shared.exempt("few_total", "few_seconds")
     few = counter("few_total", ["l"])
-    h = Histogram("few_seconds", "help", ["l"], buckets=(1,), registry=None)
+    h = Histogram("few_seconds", "help", ["l"], buckets=(1,), registry=SHARED)
     for i in range(3): few.labels(str(i)).inc(); h.labels(str(i)).observe(1)
     print(json.dumps(scrape()))
     """

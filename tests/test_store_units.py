@@ -78,7 +78,7 @@ def test_storm_of_threads_and_signals(tmp_path: Path) -> None:
     code = """
     from metrics.registry import METRICS
     sys.setswitchinterval(1e-6)
-    c = counter("c", ["l"]); g = gauge("sum"); h = Histogram("h", "help", registry=None)
+    c = counter("c", ["l"]); g = gauge("sum"); h = Histogram("h", "help", registry=SHARED)
     child = c.labels("a")
     handled = [0]
     inside = []
@@ -130,7 +130,7 @@ def test_a_handler_in_the_store_and_a_thread_that_waits_for_it(tmp_path: Path, k
     """One wants the lock of a metric, whose owner wants the store's: both get on."""
     code = """
     c = counter("c", ["l"]); child = c.labels("a")
-    h = Histogram("h", "help", ["l"], registry=None)
+    h = Histogram("h", "help", ["l"], registry=SHARED)
     inside = threading.Event(); at = threading.Event()
     def other():
         inside.wait(); at.set()
@@ -169,7 +169,7 @@ def test_handlers_and_finalisers_inside_the_slow_path(tmp_path: Path) -> None:
     code = """
     from metrics.registry import METRICS
     from metrics.shared import index, locks
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], registry=None)
+    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], registry=SHARED)
     inside = [0]; depth = [0]
     def intrude():
         if depth[0] or inside[0] == 100:

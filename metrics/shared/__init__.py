@@ -8,14 +8,8 @@ from metrics.shared.directory import reset_if_idle
 from metrics.shared.lanes import Worker
 from metrics.shared.limits import exempt
 from metrics.shared.model import Block, Family, Labels, Layout, SampleKey, Samples, Shape, Snapshot
-from metrics.shared.seam import (
-    Private,
-    created_before_install,
-    current,
-    install,
-    private_values,
-    uninstall,
-)
+from metrics.shared.ownership import is_shared, not_adopted, private_values, registries, share
+from metrics.shared.seam import current, install, uninstall
 from metrics.shared.store import UNREADABLE, Store
 from metrics.shared.values import ATOMIC
 
@@ -26,18 +20,20 @@ __all__ = [
     "Family",
     "Labels",
     "Layout",
-    "Private",
     "SampleKey",
     "Samples",
     "Shape",
     "Snapshot",
     "Store",
     "Worker",
-    "created_before_install",
     "current",
     "exempt",
     "install",
+    "is_shared",
+    "not_adopted",
     "private_values",
+    "registries",
     "reset_if_idle",
+    "share",
     "uninstall",
 ]

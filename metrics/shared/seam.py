@@ -8,20 +8,19 @@ behaves as we rely on; where it does not, the service runs with the client's own
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import prometheus_client
 from prometheus_client import metrics as client_metrics
 from prometheus_client import values as client_values
 
+from metrics.shared import ownership
 from metrics.shared.catalog import FamilyKey
 from metrics.shared.store import Store
 from metrics.shared.values import Value
@@ -58,9 +57,11 @@ def make_value(
 ) -> Any:
     """Make what a metric keeps a number in; the signature is prometheus_client's."""
     store = _store
-    if store is None or getattr(_runs, "private", False):
-        return _own_values(
-            typ, metric_name, name, labelnames, labelvalues, help_text, multiprocess_mode, **kwargs
+    if store is None or ownership.is_private_now():
+        # Not a file of prometheus_client's multi-process mode, should that be on.
+        kind: Any = client_values.MutexValue
+        return kind(
+            typ, metric_name, name, labelnames, labelvalues, help_text, multiprocess_mode=""
         )
     labelnames, labelvalues = tuple(labelnames), tuple(labelvalues)
     if typ == "histogram":
@@ -107,17 +108,6 @@ HOMELESS = (1 << 62) - 1
 """The cell of a value that has none yet."""
 
 
-@contextmanager
-def private_values() -> Iterator[None]:
-    """Let metrics that are made meanwhile, by this thread, have values of their own."""
-    before = getattr(_runs, "private", False)
-    _runs.private = True
-    try:
-        yield
-    finally:
-        _runs.private = before
-
-
 def check() -> str | None:
     """Return what prometheus_client does otherwise than we rely on, or None."""
     made: list[tuple[str, str, tuple[str, ...]]] = []
@@ -153,7 +143,9 @@ def check() -> str | None:
     if made != expected:
         return f"its metrics ask for the values {made}"
     missing = [n for n in _REMOVERS if not hasattr(client_metrics.MetricWrapperBase, n)]
-    return f"its metrics have no {', '.join(missing)}" if missing else None
+    if missing:
+        return f"its metrics have no {', '.join(missing)}"
+    return ownership.check()
 
 
 class _MetricLock:
@@ -163,11 +155,15 @@ class _MetricLock:
     may also come, as a finaliser may, while its thread is at work in the store, and
     want what another thread has that waits for the store. Such a one goes on without:
     two children that are made of one label set share its values.
+
+    Children are made under the lock, and know nothing of their parent: so the lock of a
+    metric that is this process's alone says that they are, too.
     """
 
-    __slots__ = ("__weakref__", "_lock")
+    __slots__ = ("__weakref__", "_lock", "is_private")
 
     def __init__(self) -> None:
+        self.is_private = ownership.is_private_now()
         self.free()
 
     def free(self) -> None:
@@ -179,8 +175,12 @@ class _MetricLock:
             store = _store
             if store is None or not store.is_at_work_in_this_thread:
                 self._lock.acquire()
+        if self.is_private:
+            ownership.begin_private()
 
     def __exit__(self, *exc: object) -> None:
+        if self.is_private:
+            ownership.end_private()
         if self._lock._is_owned():  # as threading.Condition asks it
             self._lock.release()
 
@@ -222,6 +222,7 @@ def install(store: Store) -> bool:
         method = getattr(client_metrics.MetricWrapperBase, name)
         if not hasattr(method, "__wrapped__"):
             setattr(client_metrics.MetricWrapperBase, name, _telling_the_store(method))
+    ownership.install(_release)
     return True
 
 
@@ -229,6 +230,7 @@ def uninstall() -> None:
     """Let metrics made from now on have prometheus_client's own values again."""
     global _store
     _store = None
+    ownership.uninstall()
     client_values.ValueClass = _own_values
     client_metrics.Lock = _own_lock  # type: ignore[attr-defined]
     for name in _REMOVERS:
@@ -245,7 +247,7 @@ def _telling_the_store(method: Callable[..., None]) -> Callable[..., None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*multi-process mode", UserWarning)
             method(self, *args, **kwargs)
-        if _store is None or isinstance(self, Private):
+        if _store is None or ownership.is_private(self):
             return
         names = self._labelnames
         if method.__name__ == "remove":
@@ -263,28 +265,9 @@ def _telling_the_store(method: Callable[..., None]) -> Callable[..., None]:
     return remover
 
 
-class Private:
-    """Comes before a metric class to give its values to this process alone."""
-
-    def _metric_init(self) -> None:
-        with private_values():
-            super()._metric_init()  # type: ignore[misc]
-
-
-def created_before_install() -> list[str]:
-    """Return the names of metrics whose values are not in the store, though one is there.
-
-    They were made before it was installed. Metrics made for one process alone on
-    purpose are not among them.
-    """
-    if _store is None:
-        return []
-    names = set()
-    for metric in gc.get_objects():
-        if isinstance(metric, client_metrics.MetricWrapperBase) and not isinstance(metric, Private):
-            value = getattr(metric, "_value", None) or getattr(metric, "_sum", None)
-            if isinstance(value, client_values.MutexValue) and not isinstance(
-                metric, client_metrics.Info
-            ):
-                names.add(metric._name)
-    return sorted(names)
+def _release(metric: Any) -> None:
+    """Let the store forget the values of a metric that a shared registry no longer has."""
+    if _store is not None:
+        children = metric._metrics.values() if metric._is_parent() else [metric]
+        held = [value for child in children for value in ownership.values_of(child)]
+        _store.release(value for value in held if isinstance(value, Value))

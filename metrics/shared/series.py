@@ -82,6 +82,24 @@ class SeriesTable:
             if (key.name, key.labelnames) == (name, labelnames) and goes(labelvalues):
                 self._removed.update((value, series) for value in self._values.pop(series))
 
+    def release(self, gone: Iterable[Value]) -> None:
+        """Forget these values, though whoever has one may go on writing to it."""
+        ids = {id(value) for value in gone}
+        for series, values in list(self._values.items()):
+            if any(id(value) in ids for value in values):
+                self._removed.update((value, series) for value in values if id(value) in ids)
+                kept = [value for value in values if id(value) not in ids]
+                if kept:
+                    self._values[series] = kept
+                else:
+                    del self._values[series]
+
+    def begin_in(self, cells: Sequence[float]) -> None:
+        """Let all values begin at 0 in a lane that was just taken, and may be somebody's."""
+        for series, value in self._numbered():
+            if series[0].type != "gauge":
+                value._base = cells[value._cell] if value._cell < len(cells) else 0.0
+
     def homeless_families(self) -> list[FamilyRecord]:
         """Return the series that have provisional cells, by family."""
         if not self.homeless and all(cell < PROVISIONAL for cell in self._hold.memory):

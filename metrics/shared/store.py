@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -79,8 +79,9 @@ class Store:
         self._write(value, amount, when, absolute=True)
 
     def slow_get(self, value: Value) -> float:
-        """Return this process's share of a value whose cell the lane does not cover."""
-        return self._hold.get(value._cell)
+        """Return this process's share of a value that is not to be had from ``cells``."""
+        held = self._hold.get(value._cell)
+        return held - value._base if self._hold.covers(value._cell) else held
 
     def _write(self, value: Value, amount: float, when: float, absolute: bool) -> None:
         with self._alone():
@@ -139,8 +140,11 @@ class Store:
         if self._table.homeless:
             self.cells = EMPTY
             self._table.renumber(files)
+        is_new = self._hold.lane is None
         lane = self._hold.claim(files)
         lane.grow(files.index.catalog.next_cell)
+        if is_new:
+            self._table.begin_in(lane.cells)
         self._hold.store_memory(lane)
         self.cells = EMPTY if self._table.homeless else lane.cells
         self._hold.recovered()
@@ -179,6 +183,7 @@ class Store:
                     values = [GaugeValue(self, cell, 0)]
                 else:
                     values = [Value(self, cell + place, place) for place in range(key.width)]
+                    self._begin(values)
                 self._table.add(key, kept, values)
         if kept != labelvalues:
             self._table.mark_overflow(values)
@@ -200,12 +205,24 @@ class Store:
             cell, kept = self._enter(key, labelvalues, help_text)
             for value in values:
                 value._cell = cell + value.offset
+            self._begin(values)
             if kept == labelvalues:
                 self._table.add(key, kept, values)
             else:
                 self._table.add_folded(key, kept, values)
         if kept != labelvalues:
             self._note_folded(key, labelvalues)
+
+    def _begin(self, values: Iterable[Value]) -> None:
+        """Let new values begin at 0 for their process, whatever their cells hold already."""
+        for value in values:
+            if self._hold.covers(value._cell):
+                value._base = self._hold.get(value._cell)
+
+    def release(self, values: Iterable[Value]) -> None:
+        """Let go of the values of a metric that is unregistered: one made anew gets others."""
+        with self._alone():
+            self._table.release(values)
 
     def is_folded(self, value: Value) -> bool:
         """Whether ``value`` is that of an overflow series."""

@@ -24,14 +24,19 @@ ATOMIC = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled"
 
 
 class Value:
-    """A number that only grows, in one cell: a counter, a bucket, a count or a sum."""
+    """A number that only grows, in one cell: a counter, a bucket, a count or a sum.
 
-    __slots__ = ("__weakref__", "_cell", "_store", "offset")
+    The cell may hold more than this object counted: what a process left that had the lane
+    before, or a metric that was unregistered and made again. ``_base`` is how much that is.
+    """
+
+    __slots__ = ("__weakref__", "_base", "_cell", "_store", "offset")
     _multiprocess = True
 
     def __init__(self, store: Store, cell: int, offset: int) -> None:
         self._store = store
         self._cell = cell
+        self._base = 0.0
         self.offset = offset
 
     def inc(self, amount: float) -> None:
@@ -43,15 +48,16 @@ class Value:
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Set this process's share to ``value``; prometheus_client resets counters so."""
+        self._base = 0.0
         try:
             self._store.cells[self._cell] = value
         except IndexError:
             self._store.slow_set(self, value)
 
     def get(self) -> float:
-        """Return what this process's lane holds."""
+        """Return what was counted through this object, or another of the same metric."""
         try:
-            return self._store.cells[self._cell]
+            return self._store.cells[self._cell] - self._base
         except IndexError:
             return self._store.slow_get(self)
 
