@@ -31,11 +31,25 @@ PATIENCE_SECONDS = 30.0
 """How long a machine that is busy with other things may take for what is quick."""
 
 
+_reservations: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that no other process is given while this one lives.
+
+    Linux lets a server listen on a port that another socket has only bound, and gives
+    that port neither to a client nor to whoever asks for any. Elsewhere the port is
+    free just now, and that is all.
+    """
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    port = int(reservation.getsockname()[1])
+    if sys.platform == "linux":
+        _reservations.append(reservation)
+    else:
+        reservation.close()
+    return port
 
 
 @contextlib.contextmanager
