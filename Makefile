@@ -1,7 +1,8 @@
 # What a person types. On a fresh machine each target prepares what it needs.
 #
 #   make serve   application on 127.0.0.1:8000, health endpoints on 127.0.0.1:9201
-#   make test    the whole suite; ARGS="-k word" passes words on to pytest
+#   make test    the whole suite, in several processes (ARGS="-n 0": in one);
+#                ARGS="-k word" passes words on to pytest, which needs one process then
 #   make bench   benchmarks beside the peers
 #   make lint    ruff, mypy, missing migrations, promtool where it is installed
 #
@@ -37,7 +38,7 @@ serve: $(RUNTIME)
 	exec $(PY) manage.py serve $(ARGS)
 
 test: $(DEVELOPMENT)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 bench: $(DEVELOPMENT)
 	$(PY) -m benchmarks $(ARGS)

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -31,11 +32,32 @@ PATIENCE_SECONDS = 30.0
 """How long a machine that is busy with other things may take for what is quick."""
 
 
+_PORTS = range(20_000, 32_000)
+"""Below what Linux and macOS give to clients, and to whoever asks for any port."""
+_reservations: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that no other process is given while this one lives.
+
+    Linux lets a server listen on a port that another socket has only bound; elsewhere
+    the port is free just now, and that is all.
+    """
+    while True:
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        reservation = socket.socket()
+        try:
+            reservation.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        if sys.platform == "linux":
+            # Only now: two sockets that were bound with it could have the same port.
+            reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _reservations.append(reservation)
+        else:
+            reservation.close()
+        return port
 
 
 @contextlib.contextmanager
@@ -201,11 +223,12 @@ class Program:
     def members(self) -> list[psutil.Process]:
         """Return every live process of the session, orphans included."""
         members = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                alive = process.status() != psutil.STATUS_ZOMBIE
-                if alive and os.getsid(process.pid) == self.pid:
-                    members.append(process)
+        for pid in psutil.pids():
+            with contextlib.suppress(psutil.Error, OSError):
+                if os.getsid(pid) == self.pid:
+                    process = psutil.Process(pid)
+                    if process.status() != psutil.STATUS_ZOMBIE:
+                        members.append(process)
         return members
 
     def wait_ready(self, condition: Callable[[], Any], what: str) -> None:
