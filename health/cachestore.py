@@ -18,6 +18,7 @@ from django.core.cache.backends.base import BaseCache
 from health import clock
 from health.boardfile import EMPTY, seal, unseal
 from health.conf import conf
+from health.connections import scoped_connections
 from health.locks import LockBusyError
 from health.metrics import FAULTS
 from health.mirror import Mirror
@@ -92,9 +93,9 @@ class CacheStore:
 
     def _poll(self) -> None:
         while True:
-            cache = caches[self._alias]
             try:
-                self._document = self._load(cache)
+                with scoped_connections():
+                    self._document = self._load(caches[self._alias])
             except Exception as e:  # noqa: BLE001 - a cache raises what it likes
                 FAULTS.labels("cache").inc()
                 if not self._failing:
@@ -102,8 +103,6 @@ class CacheStore:
                 self._failing = True
             else:
                 self._failing = False
-            finally:
-                cache.close()
             self._looked.set()
             if self._mirror is not None:
                 self._mirror.show(self._document)

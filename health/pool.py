@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from health.connections import close_connections
 from health.probes.base import Probe
 
 IDLE_SECONDS = 60.0
@@ -32,6 +33,9 @@ class Run:
 
 class ProbePool:
     """Runs probes side by side, each in a daemon thread.
+
+    Each probe finds no connection of Django's open in its thread, and leaves none, as a
+    request does: not even one that was given up, once it returns.
 
     ``done`` is called in that thread with each `Run` that came to its end.
     """
@@ -74,6 +78,7 @@ class ProbePool:
             except BaseException as e:  # noqa: BLE001
                 run.error = e
             run.seconds = time.monotonic() - started
+            close_connections()
             with self._lock:
                 if not self._closed:
                     self._idle.append(inbox)  # before done: what follows may use it

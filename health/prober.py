@@ -20,6 +20,7 @@ from health.board import BOARD, BackendHealthMap
 from health.conf import FILE, conf
 from health.config import BackendConfig
 from health.config import declare as declared
+from health.connections import scoped_connections
 from health.election import AloneElection, Election
 from health.metrics import FAULTS, HUNG_PROBES
 from health.pool import ProbePool, Run
@@ -79,7 +80,9 @@ class Prober:
         self._board.document()  # one in a cache is followed from the first look on
         while not self._stopping.is_set():
             try:
-                if self._election.win():
+                with scoped_connections():
+                    won = self._election.win()
+                if won:
                     failing = False
                     self._lead()
             except Exception as e:
@@ -114,7 +117,8 @@ class Prober:
         self._leading = True
         publisher.start()
         try:
-            self._board.update(declare)
+            with scoped_connections():
+                self._board.update(declare)
             if recorder is not None:
                 recorder.start()
             Round(self._board, targets, pool, publisher, inbox, self._stopping).run()
@@ -125,7 +129,8 @@ class Prober:
                 recorder.stop(2.0)
             pool.close()
             self._inbox = queue.SimpleQueue()  # late answers go to the old one
-            self._election.resign()
+            with scoped_connections():
+                self._election.resign()
             for target in targets.values():
                 HUNG_PROBES.dec(target.hung)
                 target.probe.close()

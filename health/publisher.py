@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from health.board import BackendHealthMap
+from health.connections import scoped_connections
 from health.election import Election
 from health.metrics import FAULTS
 from health.readiness import settle
@@ -94,7 +95,8 @@ class Publisher:
 
     def _renew(self) -> bool:
         try:
-            return self._election.win()
+            with scoped_connections():
+                return self._election.win()
         except Exception as e:  # noqa: BLE001 - a cache raises what it likes
             FAULTS.labels("election").inc()
             logger.warning("cannot tell whether this is still the prober: %s", e)
@@ -102,7 +104,8 @@ class Publisher:
 
     def _write(self, batch: dict[str, Observation]) -> None:
         try:
-            self._board.observe(batch, prepare=self._declare, finish=settle)
+            with scoped_connections():  # a cache may be a table, and receivers may use the ORM
+                self._board.observe(batch, prepare=self._declare, finish=settle)
         except Exception as e:  # noqa: BLE001 - a cache raises what it likes
             FAULTS.labels("board").inc()
             if not self._failing:

@@ -12,11 +12,11 @@ import threading
 import time
 from types import MappingProxyType
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.utils import timezone
 
 from health.board import BackendHealthMap
 from health.conf import conf
+from health.connections import scoped_connections
 from health.metrics import FAULTS
 from health.models import Transition
 from health.record import replace
@@ -69,7 +69,8 @@ class Recorder:
                 if time.monotonic() < due[doing] and not last:
                     continue
                 try:
-                    act()
+                    with scoped_connections():
+                        act()
                     pauses[doing] = LOOK_SECONDS
                 except Exception as e:  # noqa: BLE001 - neither may end the other, nor the thread
                     FAULTS.labels(doing).inc()
@@ -87,16 +88,11 @@ class Recorder:
         pending = [event for event in document.events if event.sequence > document.recorded]
         days = conf.transition_days
         if days and (pending or time.monotonic() >= self._clean_at):
-            close_old_connections()
-            try:
-                Transition.objects.bulk_create([_row(event) for event in pending])
-                if time.monotonic() >= self._clean_at:
-                    oldest = timezone.now() - datetime.timedelta(days=days)
-                    Transition.objects.filter(at__lt=oldest).delete()
-                    self._clean_at = time.monotonic() + CLEAN_SECONDS
-            except (DatabaseError, InterfaceError):
-                connection.close()
-                raise
+            Transition.objects.bulk_create([_row(event) for event in pending])
+            if time.monotonic() >= self._clean_at:
+                oldest = timezone.now() - datetime.timedelta(days=days)
+                Transition.objects.filter(at__lt=oldest).delete()
+                self._clean_at = time.monotonic() + CLEAN_SECONDS
         if pending:
             if lost := pending[0].sequence - document.recorded - 1:
                 logger.error("transitions: %d were forgotten before they could be stored", lost)

@@ -22,16 +22,30 @@ from tests.harness import free_port, require_program, wait_until
 
 @contextlib.contextmanager
 def other_database(settings: dict[str, Any]) -> Iterator[None]:
-    """Configure a second database, ``other``."""
+    """Configure a second database, ``other``; this thread's connection to it ends with it."""
     before = connections.settings.get("other")
+    theirs = _taken_out()
     both = connections.configure_settings({"default": {}, "other": settings})
     connections.settings["other"] = both["other"]
     try:
         yield
     finally:
+        if (ours := _taken_out()) is not None:
+            ours.close()
         del connections.settings["other"]
         if before is not None:
             connections.settings["other"] = before
+        if theirs is not None:
+            connections["other"] = theirs
+
+
+def _taken_out() -> Any:
+    """Take this thread's connection to ``other`` out of Django's hands, if there is one."""
+    for connection in connections.all(initialized_only=True):
+        if connection.alias == "other":
+            del connections["other"]
+            return connection
+    return None
 
 
 def find_postgres() -> str | None:

@@ -54,6 +54,20 @@ def fresh_connection(alias: str, timeout: float) -> Iterator[BaseDatabaseWrapper
         connection.close()
 
 
+@contextmanager
+def _in_place(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let this thread find ``connection`` under its alias: the ORM looks there, whoever asks."""
+    alias = connection.alias
+    before = [c for c in connections.all(initialized_only=True) if c.alias == alias]
+    connections[alias] = connection
+    try:
+        yield
+    finally:
+        del connections[alias]
+        for other in before:
+            connections[alias] = other
+
+
 @dataclass
 class DatabaseProbe(Probe):
     """``SELECT 1`` on the database ``alias``.
@@ -134,7 +148,7 @@ class MigrationsProbe(Probe):
 
     def check(self, timeout: float) -> None:
         """Compare the code's migrations with the database's table of them."""
-        with fresh_connection(self.alias, timeout) as connection:
+        with fresh_connection(self.alias, timeout) as connection, _in_place(connection):
             executor = MigrationExecutor(connection)
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+
+from health.connections import close_connections
 from health.probes.base import Probe, ProbeError
 
 
@@ -52,5 +55,14 @@ def is_health_check(target: object) -> bool:
 
 
 async def _within(awaitable: Any, timeout: float) -> Any:
-    async with asyncio.timeout(timeout):
-        return await awaitable
+    """Await as a request would: what it does by the ORM runs in a thread of this call alone.
+
+    Else that is one thread for all async code of the process, in which connections stay,
+    and in which one that hangs would keep all others waiting.
+    """
+    async with ThreadSensitiveContext():
+        try:
+            async with asyncio.timeout(timeout):
+                return await awaitable
+        finally:
+            await sync_to_async(close_connections)()
