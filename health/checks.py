@@ -8,12 +8,15 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.core.cache import caches
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
 from health import config, details
-from health.conf import conf
+from health.conf import CACHE_PREFIX, FILE, conf
 from health.policy import CRITICAL
 from health.probes import build
 from metrics import endpoints
@@ -44,6 +47,28 @@ def check_backends(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
 
 
 @register
+def check_doubtful_backends(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """W008: a probe that, in this place, would tell less than its name says."""
+    try:
+        backends = conf.backends
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    found: list[CheckMessage] = []
+    for c in backends.values():
+        try:
+            doubts = list(build(c).doubts())
+        except Exception:  # noqa: BLE001 - E002 says what cannot be made; a doubt is no more than that
+            continue
+        found += [
+            Caution(f"{config.SETTING}[{c.name!r}]: {doubt}", id="sentinel_health.W008")
+            for doubt in doubts
+        ]
+    return found
+
+
+@register
 def check_readiness(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """E003: SENTINEL_READINESS names a policy that there is."""
     return _error_of(lambda: conf.readiness, "E003")
@@ -53,8 +78,32 @@ def check_readiness(app_configs: Sequence[AppConfig] | None = None, **_: Any) ->
 def check_health_store(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """E004: SENTINEL_HEALTH_STORE is file or a cache that there is."""
-    return _error_of(lambda: conf.health_store, "E004")
+    """E004: SENTINEL_HEALTH_STORE is file or a cache that keeps; W009: one that is shared."""
+    if wrong := _error_of(lambda: conf.health_store, "E004"):
+        return wrong
+    if conf.health_store == FILE:
+        return []
+    try:
+        cache = caches[conf.health_store.removeprefix(CACHE_PREFIX)]
+    except Exception as e:  # noqa: BLE001 - a cache's class raises what it likes when it is made
+        return [Error(f"SENTINEL_HEALTH_STORE: {e}", id="sentinel_health.E004")]
+    if isinstance(cache, DummyCache):
+        return [
+            Error(
+                "SENTINEL_HEALTH_STORE names a DummyCache, which keeps no board",
+                id="sentinel_health.E004",
+            )
+        ]
+    if isinstance(cache, LocMemCache):
+        return [
+            Caution(
+                "SENTINEL_HEALTH_STORE names a LocMemCache: each process has a board and a"
+                " prober of its own",
+                hint="Name a cache that all processes share.",
+                id="sentinel_health.W009",
+            )
+        ]
+    return []
 
 
 @register

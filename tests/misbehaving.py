@@ -177,22 +177,24 @@ def _loopback() -> object:
 
 
 class Redis:
-    """A redis-server of its own, with a password, that can be stopped and started again."""
+    """A redis-server of its own, with a password, that can be stopped and started again.
+
+    ``words`` are further ones of its command line.
+    """
 
     password = "pa55word"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self._program = require_program("redis-server", "redis-server")
         self._folder = folder
+        self._words = words
         self.port = free_port()
         self.url = f"redis://:{self.password}@127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections."""
-        argv = [self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
-        argv += ["--requirepass", self.password, "--save", "", "--dir", str(self._folder)]
-        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self._argv(), stdout=subprocess.DEVNULL)
 
         def accepts() -> bool:
             with contextlib.suppress(OSError):
@@ -201,6 +203,11 @@ class Redis:
             return False
 
         wait_until(accepts, "redis-server")
+
+    def _argv(self) -> list[str]:
+        argv = [self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        argv += ["--requirepass", self.password, "--save", "", "--dir", str(self._folder)]
+        return [*argv, *self._words]
 
     def stop(self) -> None:
         """End it, without a word to its clients."""
@@ -215,3 +222,20 @@ class Redis:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+
+class Sentinel(Redis):
+    """A Redis Sentinel that watches ``redis`` by the name of ``service``."""
+
+    def __init__(self, folder: Path, redis: Redis, service: str) -> None:
+        super().__init__(folder)
+        self._configuration = folder / "sentinel.conf"
+        self._configuration.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nrequirepass {self.password}\n"
+            f"sentinel monitor {service} 127.0.0.1 {redis.port} 1\n"
+            f"sentinel auth-pass {service} {redis.password}\n"
+            f"sentinel down-after-milliseconds {service} 500\n"
+        )
+
+    def _argv(self) -> list[str]:
+        return [self._program, str(self._configuration), "--sentinel"]

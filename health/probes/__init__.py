@@ -9,7 +9,8 @@ from health.probes.database import DatabaseProbe, MigrationsProbe
 from health.probes.functions import CallableProbe, HealthCheckProbe
 from health.probes.http import HTTPProbe
 from health.probes.mcp import MCPProbe
-from health.probes.network import CacheProbe, RedisProbe, TCPProbe
+from health.probes.network import CacheProbe, TCPProbe
+from health.probes.redis import RedisProbe
 from health.probes.system import DiskProbe, MemoryProbe
 
 __all__ = [

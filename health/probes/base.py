@@ -30,6 +30,14 @@ class Probe(abc.ABC):
     def close(self) -> None:  # noqa: B027 - most probes keep nothing
         """Let go of what is kept between checks."""
 
+    def doubts(self) -> Iterator[str]:
+        """Yield why, where this process runs, the checks would tell less than they seem to.
+
+        ``manage.py check`` asks, and warns; what can never be right is a ValueError of the
+        class instead.
+        """
+        yield from ()
+
     def secrets(self) -> Iterator[str]:
         """Yield the values that no text may show: those of fields without ``repr``.
 

@@ -44,6 +44,10 @@ def build(backend: BackendConfig) -> Probe:
             f"{path}['PROBE'] is the class {target.__qualname__}, which is neither derived from"
             " health.probes.Probe nor a check of django-health-check 4"
         )
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise ImproperlyConfigured(
+            f"{path}['PROBE'] is a generator: to call it runs nothing, so it would always be well"
+        )
     if (wrong := problem_of_call(target, backend.options)) is not None:
         raise ImproperlyConfigured(f"{path}['OPTIONS'] does not fit the callable: {wrong}")
     return CallableProbe(target, dict(backend.options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
@@ -29,6 +30,26 @@ class CeleryProbe(Probe):
             raise ValueError("app must be a dotted path")
         if self.min_workers < 1:
             raise ValueError("min_workers must be 1 or more")
+        app = import_string(self.app)
+        if not app.conf.worker_enable_remote_control:
+            raise ValueError("worker_enable_remote_control is off: no worker answers a ping")
+        with app.connection_for_write() as connection:
+            transport = connection.get_transport_cls()
+            options = connection.transport_options
+        if transport.driver_type == "memory":
+            raise ValueError("the broker is memory of this process: no worker hears a ping")
+        # Commands to all workers are a fanout; for SQS that is an option, off by default.
+        offered = "fanout" in transport.implements.exchange_type
+        if not offered and not options.get("supports_fanout"):
+            raise ValueError(
+                f"the broker's transport, {transport.driver_type}, carries no ping: probe the"
+                " workers by a callable, such as one that looks at the age of a task's result"
+            )
+
+    def doubts(self) -> Iterator[str]:
+        """Tell of tasks that no worker is asked to run."""
+        if import_string(self.app).conf.task_always_eager:
+            yield "task_always_eager is on: the tasks run here, and what is probed has no part"
 
     def check(self, timeout: float) -> None:
         """Ping all workers, and wait for as many answers as are wanted."""

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from django.db import connections
+from django.apps import apps
+from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError, InterfaceError
 
 from health.probes.base import Probe, ProbeError
+
+DUMMY_ENGINE = "django.db.backends.dummy"
+"""What Django takes for a database without ENGINE: each use of it raises an error."""
+
+LIBPQ_DRIVERS = ("psycopg", "psycopg2")
+"""Drivers that take libpq's options; an engine that calls itself PostgreSQL may have another."""
 
 
 def own_connection(alias: str, timeout: float) -> BaseDatabaseWrapper:
@@ -26,7 +33,8 @@ def own_connection(alias: str, timeout: float) -> BaseDatabaseWrapper:
     """
     connection = connections.create_connection(alias)
     options = {k: v for k, v in connection.settings_dict["OPTIONS"].items() if k != "pool"}
-    if connection.vendor == "postgresql":
+    driver = getattr(connection, "Database", None)
+    if connection.vendor == "postgresql" and getattr(driver, "__name__", "") in LIBPQ_DRIVERS:
         seconds = max(2, math.ceil(timeout))  # libpq takes one for two
         options = {
             "connect_timeout": seconds,
@@ -70,7 +78,9 @@ def _in_place(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @dataclass
 class DatabaseProbe(Probe):
-    """``SELECT 1`` on the database ``alias``.
+    """``SELECT 1`` on the database ``alias``, as its engine spells it.
+
+    SQLite's file is read for it, and a database without SQL is asked for its version.
 
     By default each check opens a connection of its own and closes it, which proves
     that new ones can be had. With ``persistent`` one is kept, apart from those of
@@ -127,31 +137,57 @@ class DatabaseProbe(Probe):
 def _demand_alias(alias: str) -> None:
     if alias not in connections:
         raise ValueError(f"DATABASES has no {alias!r}; it has {', '.join(connections)}")
+    if connections.settings[alias]["ENGINE"] == DUMMY_ENGINE:
+        raise ValueError(f"DATABASES[{alias!r}] names no ENGINE: there is nothing to probe")
 
 
 def _select_one(connection: BaseDatabaseWrapper) -> None:
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA schema_version")  # SELECT 1 would not look into the file
+        return
+    connection.ensure_connection()  # on Oracle the version says how to select
+    sql = f"SELECT 1{connection.features.bare_select_suffix}"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        if not hasattr(cursor, "execute"):  # no SQL: MongoDB's gives nothing at all
+            connection.get_database_version()
+            return
+        cursor.execute(sql)
         row = cursor.fetchone()
     if row is None or row[0] != 1:
-        raise ProbeError(f"SELECT 1 gave {row!r}")
+        raise ProbeError(f"{sql} gave {row!r}")
 
 
 @dataclass
 class MigrationsProbe(Probe):
-    """That every migration of the code is applied to the database ``alias``."""
+    """That every migration of the code that belongs there is applied to the database ``alias``.
+
+    Those of an app whose models DATABASE_ROUTERS keep out of ``alias`` do not belong there.
+    """
 
     alias: str = "default"
 
     def __post_init__(self) -> None:
         _demand_alias(self.alias)
+        if not any(_belongs(app.label, self.alias) for app in apps.get_app_configs()):
+            raise ValueError(f"DATABASE_ROUTERS let no app migrate {self.alias!r}")
 
     def check(self, timeout: float) -> None:
         """Compare the code's migrations with the database's table of them."""
         with fresh_connection(self.alias, timeout) as connection, _in_place(connection):
             executor = MigrationExecutor(connection)
-            plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+            leaves = executor.loader.graph.leaf_nodes()
+            plan = executor.migration_plan([n for n in leaves if _belongs(n[0], self.alias)])
+            plan = [step for step in plan if _belongs(step[0].app_label, self.alias)]
         if plan:
             missing = ", ".join(f"{m.app_label}.{m.name}" for m, _ in plan[:3])
             more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""
             raise ProbeError(f"not applied: {missing}{more}")
+
+
+def _belongs(app_label: str, alias: str) -> bool:
+    """Whether the routers let any model of the app into ``alias``, or the app if it has none."""
+    models = list(apps.get_app_config(app_label).get_models(include_auto_created=True))
+    if not models:
+        return bool(router.allow_migrate(alias, app_label))
+    return any(router.allow_migrate_model(alias, model) for model in models)
