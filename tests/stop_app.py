@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 if loading := os.environ.get("STOP_WHILE_LOADING"):
-    Path(loading).touch()
-    time.sleep(3600)
+    try:
+        Path(loading).touch()
+        time.sleep(3600)
+    except BaseException as e:
+        raise RuntimeError("cannot be loaded") from e
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

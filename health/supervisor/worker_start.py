@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -97,13 +96,17 @@ class _Start:
         worker.init_signals = init_signals
 
     def end(self, number: int, frame: FrameType | None) -> None:
-        """End the worker as gunicorn does, with the hooks that it has for that."""
-        if number == signal.SIGTERM and not self._worker.alive:
-            return  # it is ending already: arbiters repeat TERM
-        self._worker.alive = False  # should the application catch the exit
-        if number != signal.SIGTERM:
-            self._worker.cfg.worker_int(self._worker)
-        sys.exit(0)
+        """End this process, with ``worker_int`` on INT and QUIT, as gunicorn has it.
+
+        Not by SystemExit: what is interrupted may catch it, or make another exception of it,
+        as Python 3.11 does in ``__set_name__``. Gunicorn would take that for a worker that
+        cannot boot, and halt.
+        """
+        try:
+            if number != signal.SIGTERM:
+                self._worker.cfg.worker_int(self._worker)
+        finally:
+            os._exit(0)
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Call gunicorn's handler in a worker that serves; end one that does not yet."""
