@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from health import boardfile, clock
-from health.locks import FileLock
+from health.locks import FileLock, LockBusyError
 from health.record import replace
 from health.state import Document
 from metrics.rundir import ensure_private
@@ -81,6 +82,9 @@ class FileStore:
     ``strict`` is `metrics.rundir.ensure_private`'s.
     """
 
+    PATIENCE_SECONDS = 1.0
+    """How long a writer waits for others while none of them writes."""
+
     def __init__(self, run_dir: Path, *, strict: bool = True) -> None:
         self.run_dir = run_dir
         self.directory = run_dir / boardfile.DIRECTORY
@@ -111,12 +115,40 @@ class FileStore:
     def update(self, change: Change) -> Document:
         """Replace the document under a lock between all processes. Raises OSError."""
         directory = self.prepare()
-        with FileLock(self._lock_path):
+        with self._writing():
             current = self.read()
             base = self._last_good if current.damaged else current
             document = stamped(change(base))
             self._write(boardfile.seal(document), directory)
         return document
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the lock of writers, and wait for it as long as others get on with their writing.
+
+        Raises LockBusyError when nobody has written for as long as the lock is waited for:
+        its holder is stopped.
+        """
+        lock = FileLock(self._lock_path, patience=self.PATIENCE_SECONDS)
+        while True:
+            before = self._version()
+            try:
+                lock.__enter__()
+            except LockBusyError:
+                if self._version() == before:
+                    raise
+            else:
+                break
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _version(self) -> boardfile.Key | None:
+        try:
+            return boardfile.key_of(os.stat(self.path))
+        except OSError:
+            return None
 
     def prepare(self) -> Path:
         """Create the directory if need be, refuse one that is not ours, and return it.

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from health import boardfile, clock, scrub, state
 from health.board import BOARD, BackendHealthMap
+from health.locks import FileLock, LockBusyError
 from health.state import BackendHealth, Document, Observation
 from health.stores import FileStore
 from tests.harness import ROOT
@@ -174,6 +177,38 @@ def test_many_writers_lose_nothing(store: FileStore) -> None:
     assert {name: board[name].consecutive_successes for name in board} == {
         f"b{i}": 50 for i in range(4)
     }
+
+
+def test_a_writer_waits_for_others_while_they_write(store: FileStore) -> None:
+    """A lock that is busy for longer than its patience loses nothing while the board goes on."""
+    board, other = BackendHealthMap(store), BackendHealthMap(FileStore(store.run_dir))
+    store.PATIENCE_SECONDS = 0.2
+    other.report("a", True)
+    lock = FileLock(store.directory / "board.lock")
+    assert lock.try_acquire()
+    writer = threading.Thread(target=board.observe, args=({"b": Observation(True)},))
+    writer.start()
+    end = time.monotonic() + 1.0  # five times its patience
+    while time.monotonic() < end:
+        os.utime(store.path)  # as each write of the holder does
+        time.sleep(0.01)
+    lock.release()
+    writer.join(30)
+    assert other.is_healthy("b")
+
+
+def test_a_writer_that_is_stopped_does_not_stop_the_others(store: FileStore) -> None:
+    """Where nobody writes and nobody lets go of the lock, a write fails and says so."""
+    board = BackendHealthMap(store)
+    board.report("a", True)
+    store.PATIENCE_SECONDS = 0.2
+    lock = FileLock(store.directory / "board.lock")
+    assert lock.try_acquire()
+    with pytest.raises(LockBusyError, match=r"board\.lock was held by another for 0\.2 s"):
+        board.observe({"b": Observation(True)})
+    lock.release()
+    board.observe({"b": Observation(True)})
+    assert board.is_healthy("b")
 
 
 SEALED = boardfile.seal(Document(backends={"db": BackendHealth("db", True, 1.0, 2.0)}))
