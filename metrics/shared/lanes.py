@@ -28,6 +28,8 @@ the lane was taken (unix seconds), requests in progress, when the oldest of them
 boot), which tell what its id means (0: not known)."""
 PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY, SIZE = 2, 3, 4, 5, 6, 15, 16
 """Places in the header, in units of 8 bytes."""
+KIND = slice(56, 120)
+"""The place of the kind in the header, in bytes."""
 
 FIRST_CELLS = 1024
 SPARE_CELLS = 4
@@ -110,6 +112,10 @@ class Lane:
     def _belongs_to(self, generation: int) -> bool:
         data = os.pread(self._fd, 16, 0)
         return len(data) == 16 and struct.unpack("<8sQ", data) == (MAGIC, generation)
+
+    def rename(self, kind: str) -> None:
+        """Say that the lane's process is of another kind now."""
+        self._bytes[KIND] = kind.encode("ascii", "replace")[:63].ljust(64, b"\0")
 
     def _sign(self, generation: int, kind: str) -> None:
         name = kind.encode("ascii", "replace")[:63]
