@@ -23,9 +23,9 @@ HEADER_SIZE = 4096
 HEADER = struct.Struct("<8sQ5d64s4d")
 """Magic, the index's generation, then doubles: process id (0: it has ended in order), when
 the lane was taken (unix seconds), requests in progress, when the oldest of them began
-(0: none), last activity; then the process's kind, how many requests it takes at once
-(0: not known), the file's size, and the process's pid namespace and start (clock ticks since
-boot), which tell what its id means (0: not known)."""
+(0: none), last activity (infinite: that cannot be seen now); then the process's kind, how
+many requests it takes at once (0: not known), the file's size, and the process's pid
+namespace and start (clock ticks since boot), which tell what its id means (0: not known)."""
 PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY, SIZE = 2, 3, 4, 5, 6, 15, 16
 """Places in the header, in units of 8 bytes."""
 KIND = slice(56, 120)
@@ -205,6 +205,7 @@ class Worker(NamedTuple):
     in_progress: int
     oldest_began: float
     last_active: float
+    """Infinite while that cannot be seen, as of a file that the kernel sends."""
     capacity: int
     """How many requests it takes at once; 0 where that is not known."""
     pid_namespace: int = 0
