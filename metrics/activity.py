@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from metrics import shared
+from metrics import shared, streams
 from metrics.gather import answer_scrapes
 
 logger = logging.getLogger(__name__)
@@ -26,7 +25,8 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseB
 class ActivityMiddleware:
     """Count a request as in progress from here until it is answered, or fails.
 
-    A streaming response is in progress until it is closed. Place it first, or right
+    A streaming response is in progress until it is closed, and each part that it sends shows
+    that the process is alive. Place it first, or right
     after ``health.middleware.HealthMiddleware``. Without a shared store it does nothing.
     """
 
@@ -75,18 +75,32 @@ class ActivityMiddleware:
                 self._pid = os.getpid()
                 answer_scrapes()
             store.mend_lane()
-            return partial(_end, store, store.activity.begin())
+            return _Running(store, store.activity.begin())
         except Exception:
             logger.exception("this request is not shown as in progress")
             return _nothing
 
 
-def _end(store: shared.Store, token: int) -> None:
-    try:
-        store.mend_lane()
-        store.activity.end(token)
-    except Exception:
-        logger.exception("this process's requests in progress are not told right")
+class _Running:
+    """A request in progress; call it when the request has ended."""
+
+    def __init__(self, store: shared.Store, token: int) -> None:
+        self._store = store
+        self._token = token
+
+    def watch(self, response: HttpResponseBase) -> None:
+        """Have each part of a streaming response show that this process is alive."""
+        try:
+            streams.watch(response, self._store, self._token)
+        except Exception:
+            logger.exception("the progress of this response is not told")
+
+    def __call__(self) -> None:
+        try:
+            self._store.mend_lane()
+            self._store.activity.end(self._token)
+        except Exception:
+            logger.exception("this process's requests in progress are not told right")
 
 
 def _nothing() -> None:
@@ -97,6 +111,8 @@ def _postpone(response: HttpResponseBase, end: Callable[[], None]) -> Callable[[
     """Leave the end to the closing of a response that is still to be produced."""
     if not response.streaming:
         return end
+    if isinstance(end, _Running):
+        end.watch(response)
     # Where Django itself puts what is to be closed with a response, as files are.
     response._resource_closers.append(end)  # type: ignore[attr-defined]  # the stubs lack it
     return _nothing

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from metrics import uwsgi
+
 MAX_LENGTH = 32
 """The longest kind, in ASCII characters: a lane's header has room for no more."""
 
@@ -35,12 +37,15 @@ def process_kind(argv: Sequence[str] | None = None) -> str:
 
     ``gunicorn``, ``celery``, ``waitress``, ``mod_wsgi``, ``health_server``,
     ``manage.py NAME``, or else the name of the script that runs, as ``server`` for
-    ``python server.py`` (``python`` where there is none). What
+    ``python server.py`` (``python`` where there is none). uWSGI's workers are ``uwsgi``,
+    its other processes ``uwsgi master``, ``uwsgi mule`` and ``uwsgi spooler``. What
     `declare_process_kind` said comes first. ``argv`` stands in for ``sys.argv``.
     """
     if argv is None:
         if _declared is not None:
             return _declared
+        if role := uwsgi.role():
+            return "uwsgi" if role == "worker" else f"uwsgi {role}"
         argv = sys.argv
     script = PurePath(argv[0]) if argv and argv[0] not in ("", "-c", "-m") else None
     if script is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,8 @@ def worker(**changes: Any) -> Worker:
         ({"in_progress": 9}, 300.0, Condition.SATURATED),
         ({"in_progress": 4, "last_active": NOW - 301}, 300.0, Condition.STUCK),
         ({"in_progress": 4, "last_active": NOW - 301}, None, Condition.SATURATED),
+        # a file that the kernel sends: whether it does cannot be seen
+        ({"in_progress": 4, "last_active": math.inf}, 300.0, Condition.SATURATED),
         # a process that no hook announced: how much it takes is not known
         ({"in_progress": 9, "capacity": 0, "last_active": NOW - 400}, 300.0, Condition.BUSY),
     ],

@@ -85,6 +85,7 @@ class Attachment:
         Raises OSError, StoreError.
         """
         if self.lane is not None:
+            self.lane.rename(self._kind())
             return self.lane
         with files.claiming():
             if not files.is_current:  # or it was emptied while no process had a lane

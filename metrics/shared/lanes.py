@@ -23,11 +23,13 @@ HEADER_SIZE = 4096
 HEADER = struct.Struct("<8sQ5d64s4d")
 """Magic, the index's generation, then doubles: process id (0: it has ended in order), when
 the lane was taken (unix seconds), requests in progress, when the oldest of them began
-(0: none), last activity; then the process's kind, how many requests it takes at once
-(0: not known), the file's size, and the process's pid namespace and start (clock ticks since
-boot), which tell what its id means (0: not known)."""
+(0: none), last activity (infinite: that cannot be seen now); then the process's kind, how
+many requests it takes at once (0: not known), the file's size, and the process's pid
+namespace and start (clock ticks since boot), which tell what its id means (0: not known)."""
 PID, TAKEN_AT, IN_PROGRESS, OLDEST_BEGAN, LAST_ACTIVE, CAPACITY, SIZE = 2, 3, 4, 5, 6, 15, 16
 """Places in the header, in units of 8 bytes."""
+KIND = slice(56, 120)
+"""The place of the kind in the header, in bytes."""
 
 FIRST_CELLS = 1024
 SPARE_CELLS = 4
@@ -110,6 +112,10 @@ class Lane:
     def _belongs_to(self, generation: int) -> bool:
         data = os.pread(self._fd, 16, 0)
         return len(data) == 16 and struct.unpack("<8sQ", data) == (MAGIC, generation)
+
+    def rename(self, kind: str) -> None:
+        """Say that the lane's process is of another kind now."""
+        self._bytes[KIND] = kind.encode("ascii", "replace")[:63].ljust(64, b"\0")
 
     def _sign(self, generation: int, kind: str) -> None:
         name = kind.encode("ascii", "replace")[:63]
@@ -199,6 +205,7 @@ class Worker(NamedTuple):
     in_progress: int
     oldest_began: float
     last_active: float
+    """Infinite while that cannot be seen, as of a file that the kernel sends."""
     capacity: int
     """How many requests it takes at once; 0 where that is not known."""
     pid_namespace: int = 0

@@ -4,6 +4,10 @@ The fast path is in `metrics.shared.values`: a write through ``cells``. While th
 process has no lane that has room for all its series, ``cells`` is empty, every write
 ends in an IndexError there, and comes here: the slow path takes a lane, makes it
 longer, or counts in memory until that can be done.
+
+A fork by C code runs none of Python's hooks, so each slow path looks whether this is still
+the process that it was. A process that will be forked so (uWSGI's, while it loads the
+application) has no fast path to leave to its children.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import TypeVar
 
 from prometheus_client.samples import Exemplar
 
+from metrics import uwsgi
 from metrics.shared.attachment import Attachment
 from metrics.shared.catalog import FamilyKey, LabelValues
 from metrics.shared.directory import Directory
@@ -61,6 +66,8 @@ class Store:
         self._lock = threading.RLock()
         self._busy = False
         self._pending: list[tuple[Value, float, float, bool]] = []
+        self._pid = os.getpid()
+        self._fork_locks: dict[int, threading.RLock] = {}
         os.register_at_fork(
             before=self._before_fork,
             after_in_parent=self._after_fork_in_parent,
@@ -80,6 +87,7 @@ class Store:
 
     def slow_get(self, value: Value) -> float:
         """Return this process's share of a value that is not to be had from ``cells``."""
+        self._notice_fork()
         held = self._hold.get(value._cell)
         return held - value._base if self._hold.covers(value._cell) else held
 
@@ -99,6 +107,7 @@ class Store:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other threads off, and log what happened when they are let in again."""
+        self._notice_fork()
         try:
             with self._lock:
                 yield
@@ -146,7 +155,10 @@ class Store:
         if is_new:
             self._table.begin_in(lane.cells)
         self._hold.store_memory(lane)
-        self.cells = EMPTY if self._table.homeless else lane.cells
+        if self._table.homeless or uwsgi.role() == "master":
+            self.cells = EMPTY
+        else:
+            self.cells = lane.cells
         self._hold.recovered()
 
     def _open(self, *, look_at_lane: bool = True) -> Directory:
@@ -295,6 +307,7 @@ class Store:
 
     def get_exemplar(self, value: Value) -> Exemplar | None:
         """Return the newest exemplar that this process's lane has."""
+        self._notice_fork()
         file = self._hold.exemplars
         return file.newest.get(value._cell) if file else None
 
@@ -328,6 +341,7 @@ class Store:
     @property
     def lane_number(self) -> int | None:
         """The number of this process's lane; None while it has none."""
+        self._notice_fork()
         lane = self._hold.lane
         return None if lane is None else lane.number
 
@@ -352,7 +366,7 @@ class Store:
     def claim(self) -> None:
         """Take a lane now rather than at the first write, so that `workers` shows it."""
         with self._alone():
-            if self._hold.lane is None and not self._busy:
+            if (self._hold.lane is None or not len(self.cells)) and not self._busy:
                 with self._working():
                     self._get_ready()
 
@@ -389,7 +403,16 @@ class Store:
         self.flush()
         self._hold.leave()
 
+    def _notice_fork(self) -> None:
+        """Begin anew if this process is a fork that no hook told of."""
+        pid = os.getpid()
+        if self._pid != pid:
+            with self._fork_locks.setdefault(pid, threading.RLock()):
+                if self._pid != pid:  # else another thread of it has done so meanwhile
+                    self._after_fork_in_child()
+
     def _before_fork(self) -> None:
+        self._notice_fork()
         self._lock.acquire()
 
     def _after_fork_in_parent(self) -> None:
@@ -401,3 +424,4 @@ class Store:
         self._pending = []
         self.cells = EMPTY
         self._hold.after_fork_in_child()
+        self._pid = os.getpid()

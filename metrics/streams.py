@@ -1,0 +1,126 @@
+"""Streaming responses whose every part shows that their process is alive.
+
+A thread that streams neither begins nor ends a request for as long as that takes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any
+
+from django.http import FileResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from metrics.shared import Store
+
+logger = logging.getLogger(__name__)
+
+
+def watch(response: HttpResponseBase, store: Store, token: int) -> None:
+    """Tell the store of each part that the response of the request ``token`` sends.
+
+    All else about ``response`` stays as it is: what closes it, whether it is
+    asynchronous, and that a server may send its file with ``wsgi.file_wrapper``.
+    """
+    if not isinstance(response, StreamingHttpResponse):
+        return
+    progress = _Progress(store, token)
+    # Not by `streaming_content`, which would close twice and forget `file_to_stream`.
+    inner: Any = response
+    watched = _AsyncParts if response.is_async else _Parts
+    inner._iterator = watched(inner._iterator, progress)
+    if isinstance(response, FileResponse) and response.file_to_stream is not None:
+        inner.file_to_stream = _File(response.file_to_stream, progress)
+
+
+class _Progress:
+    """Tells what one response sends. Never raises."""
+
+    def __init__(self, store: Store, token: int) -> None:
+        self._store = store
+        self._token = token
+        self._last: object = b""
+
+    def asked(self) -> None:
+        """Note that the server wants more: it has sent what it got last."""
+        if self._last:
+            self._tell()
+
+    def passed(self, part: object) -> None:
+        """Note a part on its way to the server. One that is empty is no progress."""
+        self._last = part
+        if part:
+            self._tell()
+
+    def handed_over(self) -> None:
+        """Note that the kernel sends the rest, which nobody can watch."""
+        try:
+            self._store.mend_lane()
+            self._store.activity.leave_unwatched(self._token)
+        except Exception:
+            logger.exception("a file that the kernel sends is not told")
+
+    def _tell(self) -> None:
+        try:
+            activity = self._store.activity
+            if activity.progress_is_due:
+                self._store.mend_lane()
+                activity.progress()
+        except Exception:
+            logger.exception("the progress of this response is not told")
+
+
+class _Parts:
+    def __init__(self, parts: Iterator[object], progress: _Progress) -> None:
+        self._parts = parts
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        self._progress.asked()
+        part = next(self._parts)
+        self._progress.passed(part)
+        return part
+
+
+class _AsyncParts:
+    def __init__(self, parts: AsyncIterator[object], progress: _Progress) -> None:
+        self._parts = parts
+        self._progress = progress
+
+    def __aiter__(self) -> AsyncIterator[object]:
+        return self
+
+    async def __anext__(self) -> object:
+        self._progress.asked()
+        part = await anext(self._parts)
+        self._progress.passed(part)
+        return part
+
+
+class _File:
+    """A file as the server's ``wsgi.file_wrapper`` uses it."""
+
+    def __init__(self, file: Any, progress: _Progress) -> None:
+        self._file = file
+        self._progress = progress
+
+    def read(self, *size: int) -> object:
+        """Read, as the server does before it sends."""
+        self._progress.asked()
+        part = self._file.read(*size)
+        self._progress.passed(part)
+        return part
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._file, name)
+        return partial(self._descriptor, value) if name == "fileno" else value
+
+    def _descriptor(self, fileno: Any) -> int:
+        descriptor: int = fileno()
+        self._progress.handed_over()
+        return descriptor
