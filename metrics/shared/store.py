@@ -80,8 +80,7 @@ class Store:
 
     def slow_get(self, value: Value) -> float:
         """Return this process's share of a value that is not to be had from ``cells``."""
-        held = self._hold.get(value._cell)
-        return held - value._base if self._hold.covers(value._cell) else held
+        return self._hold.get(value._cell) - value._base
 
     def _write(self, value: Value, amount: float, when: float, absolute: bool) -> None:
         with self._alone():
@@ -216,8 +215,7 @@ class Store:
     def _begin(self, values: Iterable[Value]) -> None:
         """Let new values begin at 0 for their process, whatever their cells hold already."""
         for value in values:
-            if self._hold.covers(value._cell):
-                value._base = self._hold.get(value._cell)
+            value._base = self._hold.get(value._cell)
 
     def release(self, values: Iterable[Value]) -> None:
         """Let go of the values of a metric that is unregistered: one made anew gets others."""
@@ -401,3 +399,4 @@ class Store:
         self._pending = []
         self.cells = EMPTY
         self._hold.after_fork_in_child()
+        self._table.begin_anew()
