@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -240,6 +241,48 @@ def test_totals_do_not_fall_when_the_directory_vanishes(store_dir: Path) -> None
         shutil.rmtree(store_dir)
         store_dir.mkdir(mode=0o700)
         assert one.scrape() == {"c_total": 5.0}
+
+
+OWN_SHARE = """
+c = counter()
+h = Histogram("h", "help", buckets=(1,), registry=SHARED)
+
+def count():
+    c.inc(7), h.observe(0.5), h.observe(3)
+
+def own():
+    return [c._value.get(), h._sum.get(), *(bucket.get() for bucket in h._buckets)]
+"""
+
+
+@pytest.mark.parametrize("victim", [".", "index", "lane-0", "claim"])
+def test_what_vanishes_leaves_a_process_its_own_share(store_dir: Path, victim: str) -> None:
+    """A metric shows what its process counted, not what its lane held, in every directory."""
+    run(store_dir, OWN_SHARE + "count(); print(json.dumps(own()))")
+    with Peer(store_dir, OWN_SHARE + "count()") as one:
+        assert one.get("own()") == [7.0, 3.5, 1.0, 1.0]
+        assert one.scrape()["c_total"] == 14.0
+        gone = store_dir / victim
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+        for times in (2, 3, 4):
+            one.scrape()
+            one.run("count()")
+            assert one.get("own()") == [7.0 * times, 3.5 * times, times, times]
+
+
+def test_a_series_that_comes_back_while_the_index_is_locked_begins_again(store_dir: Path) -> None:
+    """What its cell holds from before its removal is in no figure, then and later."""
+    with Peer(store_dir, "c = counter('c', ['l']); c.labels('a').inc(5); c.remove('a')") as one:
+        with (store_dir / "index").open("rb") as index:
+            fcntl.flock(index, fcntl.LOCK_EX)
+            one.run("c.labels('a').inc(3)")
+            assert one.get("c.labels('a')._value.get()") == 3.0
+        one.run("store._hold.try_at_once(); c.labels('a').inc()")
+        assert one.get("c.labels('a')._value.get()") == 4.0
+        assert one.scrape() == {
+            'c_total{l="a"}': 4.0,
+            'sentinel_store_faults_total{reason="lock_timeout"}': 1.0,
+        }
 
 
 @pytest.mark.parametrize("victim", ["index", "lane-0", "claim"])

@@ -117,16 +117,20 @@ def test_a_metric_that_cannot_be_moved_is_named(tmp_path: Path) -> None:
 def test_prometheus_clients_own_mode_is_named_and_writes_no_files(tmp_path: Path) -> None:
     """With PROMETHEUS_MULTIPROC_DIR set, the store works, and private metrics stay in memory."""
     code = """
-        import json, os, sys
+        import json, logging, os, tempfile
         from pathlib import Path
-        place = Path(sys.argv[0] or ".").resolve().parent
-        import tempfile
+        class Log(logging.Handler):
+            def emit(self, record):
+                log.append(record.getMessage())
+        log = []
+        logging.getLogger("metrics.shared").addHandler(Log())
         place = Path(tempfile.mkdtemp())
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(place)
         import django
         from prometheus_client import CollectorRegistry, Counter
         early = Counter("t_early", "Early")
         early.inc(3)
+        unused = Counter("t_unused", "Early, but without a count", ["l"]).labels("a")
         django.setup()
         files = sorted(place.iterdir())
         early.inc(2)
@@ -135,9 +139,59 @@ def test_prometheus_clients_own_mode_is_named_and_writes_no_files(tmp_path: Path
         from django.core import checks
         found = [m.id for m in checks.run_checks()]
         print(json.dumps([early._value.get(), own._value.get(), found,
-                          sorted(place.iterdir()) == files]))
+                          sorted(place.iterdir()) == files, log]))
     """
-    assert run(tmp_path, code) == [2.0, 1.0, ["sentinel_metrics.W006"], True]
+    message = (
+        "The metric t_early was made before the shared store, in prometheus_client's multi-process"
+        " mode: what it counted until then stays in a file of PROMETHEUS_MULTIPROC_DIR, and is in"
+        " no scrape."
+    )
+    assert run(tmp_path, code) == [2.0, 1.0, ["sentinel_metrics.W006"], True, [message]]
+
+
+def test_a_histogram_can_be_observed_while_it_is_moved(tmp_path: Path) -> None:
+    """At no moment of its move does an observation fail or get lost."""
+    code = """
+        import json, shutil, tempfile
+        from prometheus_client import Histogram
+        from metrics import shared
+        class Store(shared.Store):
+            def adopt(self, *args):
+                early.observe(5)
+                super().adopt(*args)
+                early.observe(0.5)
+        early = Histogram("t_early", "Early", buckets=(1, 2))
+        early.observe(1.5)
+        place = tempfile.mkdtemp()
+        shared.install(Store(place))
+        early.observe(5)
+        print(json.dumps([early._sum.get(), *(bucket.get() for bucket in early._buckets)]))
+        shutil.rmtree(place)
+    """
+    assert run(tmp_path, code) == [12.0, 1.0, 1.0, 2.0]
+
+
+def test_a_warning_of_prometheus_client_about_its_own_mode_is_heard(tmp_path: Path) -> None:
+    """Its metrics do not forget label sets in its multi-process mode; ours do."""
+    code = """
+        import json, os, tempfile, warnings
+        import django
+        django.setup()
+        from prometheus_client import Counter, values
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
+        heard = []
+        for kind in (values.ValueClass, values.get_value_class()):
+            values.ValueClass = kind
+            counter = Counter("t_c", "help", ["l"], registry=None)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                counter.labels("a").inc()
+                counter.remove("a")
+                counter.clear()
+            heard.append(len(caught))
+        print(json.dumps(heard))
+    """
+    assert run(tmp_path, code) == [0, 2]
 
 
 OWN = """

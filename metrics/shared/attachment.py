@@ -193,10 +193,6 @@ class Attachment:
         if when:
             self.memory[cell + 1] = when
 
-    def covers(self, cell: int) -> bool:
-        """Whether the lane, if there is one, has the cell."""
-        return self.lane is not None and self.lane.covers(cell)
-
     def get(self, cell: int) -> float:
         """Return what this process holds of a cell."""
         lane = self.lane

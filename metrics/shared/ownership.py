@@ -140,33 +140,54 @@ def _adopt(metric: Any) -> None:
             with metric._lock:
                 metric._lock = new
                 children = list(metric._metrics.values())
-            for child in children:
-                _move_values(child)
         else:
-            _move_values(metric)
+            children = [metric]
+        left_behind = [amount for child in children for amount in _move_values(child)]
     finally:
         _thread.private = before
+    if any(left_behind):
+        logger.warning(
+            "The metric %s was made before the shared store, in prometheus_client's multi-process"
+            " mode: what it counted until then stays in a file of PROMETHEUS_MULTIPROC_DIR, and is"
+            " in no scrape.",
+            metric._name,
+        )
 
 
 def _first_value(metric: Any) -> Any:
     return getattr(metric, "_value", None) or getattr(metric, "_sum", None)
 
 
-def _move_values(metric: Any) -> None:
-    """Give a metric without children values of the store, and add what it had to them."""
+def _move_values(metric: Any) -> list[float]:
+    """Give a metric without children values of the store, and add what it had to them.
+
+    Returns the amounts that stay where they are.
+    """
     before = values_of(metric)
-    created = metric._created if hasattr(metric, "_created") else None
-    metric._metric_init()
-    if created is not None:
-        metric._created = created
+    # Made aside: a thread that observes meanwhile must not meet half of the buckets.
+    twin = object.__new__(type(metric))
+    vars(twin).update(vars(metric))
+    twin._metric_init()
+    had = vars(metric)
+    had.update(
+        {
+            name: given
+            for name, given in vars(twin).items()
+            if name != "_created" and given is not had.get(name)
+        }
+    )
+    left_behind: list[float] = []
     for old, new in zip(before, values_of(metric), strict=True):
-        # What another kind of value holds, as a file of prometheus_client's multi-process
-        # mode, may be of a process that has ended.
-        amount = float(old._value) if type(old) is client_values.MutexValue else 0.0
-        if amount:
-            new.inc(amount)
+        if type(old) is client_values.MutexValue:
+            if amount := float(old._value):
+                new.inc(amount)
+        else:
+            # A file of prometheus_client's multi-process mode: its number may be that of
+            # a process that has ended.
+            left_behind.append(old.get())
         if (exemplar := old.get_exemplar()) is not None:
             new.set_exemplar(exemplar)
+    return left_behind
 
 
 def values_of(metric: Any) -> list[Any]:

@@ -245,7 +245,8 @@ def _telling_the_store(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def remover(self: Any, *args: Any, **kwargs: Any) -> None:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*multi-process mode", UserWarning)
+            if client_values.ValueClass is make_value:  # else it may be true
+                warnings.filterwarnings("ignore", ".*multi-process mode", UserWarning)
             method(self, *args, **kwargs)
         if _store is None or ownership.is_private(self):
             return

@@ -95,10 +95,15 @@ class SeriesTable:
                     del self._values[series]
 
     def begin_in(self, cells: Sequence[float]) -> None:
-        """Let all values begin at 0 in a lane that was just taken, and may be somebody's."""
+        """Leave out of each value what a lane that was just taken holds of others."""
         for series, value in self._numbered():
-            if series[0].type != "gauge":
-                value._base = cells[value._cell] if value._cell < len(cells) else 0.0
+            _leave_out(series, value, cells)
+
+    def begin_anew(self) -> None:
+        """Let all values begin at 0: in a forked child, what they held is the parent's."""
+        for _series, value in self._numbered():
+            if value._base:  # else its page of memory stays the parent's, too
+                value._base = 0.0
 
     def homeless_families(self) -> list[FamilyRecord]:
         """Return the series that have provisional cells, by family."""
@@ -254,17 +259,28 @@ class SeriesTable:
 
     def _move(self, wanted: Iterable[tuple[SeriesKey, Value, int | None]]) -> None:
         moves: dict[int, int] = {}
+        moved: list[tuple[SeriesKey, Value]] = []
         for series, value, first in wanted:
             if first is not None and value._cell != first + value.offset:
                 for place in range(_width(series)):
                     moves[value._cell + place] = first + value.offset + place
                 value._cell = first + value.offset
+                moved.append((series, value))
         self._hold.move(moves)
+        if (lane := self._hold.lane) is not None:
+            for series, value in moved:
+                _leave_out(series, value, lane.cells)
 
 
 def full_name(key: FamilyKey) -> str:
     """Return a family's name as the text format has it."""
     return f"{key.name}_total" if key.type == "counter" else key.name
+
+
+def _leave_out(series: SeriesKey, value: Value, cells: Sequence[float]) -> None:
+    """Let a value be without what its new cell holds already: others counted that."""
+    if series[0].type != "gauge" and value._cell < len(cells) and (held := cells[value._cell]):
+        value._base += held
 
 
 def _width(series: SeriesKey) -> int:

@@ -88,8 +88,7 @@ class Store:
     def slow_get(self, value: Value) -> float:
         """Return this process's share of a value that is not to be had from ``cells``."""
         self._notice_fork()
-        held = self._hold.get(value._cell)
-        return held - value._base if self._hold.covers(value._cell) else held
+        return self._hold.get(value._cell) - value._base
 
     def _write(self, value: Value, amount: float, when: float, absolute: bool) -> None:
         with self._alone():
@@ -228,8 +227,7 @@ class Store:
     def _begin(self, values: Iterable[Value]) -> None:
         """Let new values begin at 0 for their process, whatever their cells hold already."""
         for value in values:
-            if self._hold.covers(value._cell):
-                value._base = self._hold.get(value._cell)
+            value._base = self._hold.get(value._cell)
 
     def release(self, values: Iterable[Value]) -> None:
         """Let go of the values of a metric that is unregistered: one made anew gets others."""
@@ -425,3 +423,4 @@ class Store:
         self.cells = EMPTY
         self._hold.after_fork_in_child()
         self._pid = os.getpid()
+        self._table.begin_anew()
