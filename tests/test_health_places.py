@@ -440,10 +440,10 @@ def test_a_node_of_a_redis_cluster(tmp_path: Path) -> None:
             "url must name a service of the sentinels: redis://NAME/0",
         ),
         (
-            {"options": {"socket_timout": 5}},
+            {"options": {"xyzzy": 5}},
             (
                 "options do not fit: AbstractConnection.__init__() got an unexpected keyword"
-                " argument 'socket_timout'"
+                " argument 'xyzzy'"
             ),
         ),
     ],
