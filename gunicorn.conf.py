@@ -9,12 +9,12 @@ does so by itself.
 import os
 
 from health.gunicorn import *  # noqa: F403  the hooks, see there
-from health.supervisor import options
+from health.supervisor import environment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentinel_project.settings")
 
 wsgi_app = "sentinel_project.wsgi:application"
-bind = list(filter(None, [options.bind(), options.health_bind()]))
-workers = options.workers()
+bind = list(filter(None, [environment.bind(), environment.health_bind()]))
+workers = environment.workers()
 # Its default path is one for all gunicorns of a user, which then take it from each other.
 control_socket_disable = True

@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from health import report
+from health.core import verdict_text
+from health.core.policy import Verdict
 from health.models import SEE_ERRORS, Backend, Transition
-from health.policy import Verdict
-from health.readiness import assess
+from health.readiness.assessment import assess
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
@@ -83,7 +83,7 @@ def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
                 "name": name,
                 "state": b.state(verdict.clock),
                 "since": _moment(b.since),
-                "checked": "never" if age is None else f"{report.duration(age)} ago",
+                "checked": "never" if age is None else f"{verdict_text.duration(age)} ago",
                 "failures": b.consecutive_failures,
                 "latency": "-" if b.latency is None else f"{b.latency * 1000:.1f} ms",
                 "scope": b.scope,

@@ -15,7 +15,8 @@ class HealthConfig(AppConfig):
 
     def ready(self) -> None:
         """Do so once all apps are loaded."""
-        from health import checks, workers  # noqa: F401
+        from health import checks  # noqa: F401
+        from health.application import collector, workers
 
-        workers.register()
+        collector.register()
         workers.show_process()

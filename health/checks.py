@@ -15,9 +15,9 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
-from health import config, details
-from health.conf import CACHE_PREFIX, FILE, conf
-from health.policy import CRITICAL
+from health.answers import error_access
+from health.conf import CACHE_PREFIX, FILE, backends, conf
+from health.core.policy import CRITICAL
 from health.probes import build
 from metrics import endpoints
 
@@ -33,15 +33,15 @@ def _error_of(read: Callable[[], object], check_id: str) -> list[CheckMessage]:
 @register
 def check_backends(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """E001: the shape of SENTINEL_BACKENDS; E002: a probe, or an option of one."""
-    value = getattr(settings, config.SETTING, {})
+    value = getattr(settings, backends.SETTING, {})
     shape: list[CheckMessage] = [
-        Error(message, id="sentinel_health.E001") for message in config.problems(value)
+        Error(message, id="sentinel_health.E001") for message in backends.problems(value)
     ]
     if shape:
         return shape
     return [
         error
-        for c in config.parse(value).values()
+        for c in backends.parse(value).values()
         for error in _error_of(functools.partial(build, c), "E002")
     ]
 
@@ -52,17 +52,17 @@ def check_doubtful_backends(
 ) -> list[CheckMessage]:
     """W008: a probe that, in this place, would tell less than its name says."""
     try:
-        backends = conf.backends
+        configured = conf.backends
     except ImproperlyConfigured:
         return []  # E001 says so
     found: list[CheckMessage] = []
-    for c in backends.values():
+    for c in configured.values():
         try:
             doubts = list(build(c).doubts())
         except Exception:  # noqa: BLE001 - E002 says what cannot be made; a doubt is no more than that
             continue
         found += [
-            Caution(f"{config.SETTING}[{c.name!r}]: {doubt}", id="sentinel_health.W008")
+            Caution(f"{backends.SETTING}[{c.name!r}]: {doubt}", id="sentinel_health.W008")
             for doubt in doubts
         ]
     return found
@@ -165,7 +165,7 @@ def check_health_details(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
     """E009: SENTINEL_HEALTH_DETAILS is written as SENTINEL_METRICS_ACCESS is."""
-    return _error_of(details.configured, "E009")
+    return _error_of(error_access.configured, "E009")
 
 
 @register
@@ -183,7 +183,7 @@ def check_critical_backends(
         Caution(
             'SENTINEL_READINESS is "critical", but no backend is: the service is ready whatever'
             " its backends say",
-            hint=f'Add "TAGS": ["{CRITICAL}"] to a backend of {config.SETTING}.',
+            hint=f'Add "TAGS": ["{CRITICAL}"] to a backend of {backends.SETTING}.',
             id="sentinel_health.W001",
         )
     ]

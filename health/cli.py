@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import sys
 
-from health import boardfile, clock, report
-from health.marks import is_marked
-from health.policy import NO_BACKENDS, POLICIES, UNKNOWN, Verdict, judge
-from health.record import TYPE_CHECKING
+from health.core import board_file, clock, verdict_text
+from health.core.drain_mark import is_marked
+from health.core.policy import NO_BACKENDS, POLICIES, UNKNOWN, Verdict, judge
+from health.core.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,14 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_dir, hint = _find(given["--run-dir"], given["--service"])
     except UsageError as e:
         print(f"sentinel-health: {e}", file=sys.stderr)
-        return report.EXIT_CODES[UNKNOWN]
+        return verdict_text.EXIT_CODES[UNKNOWN]
     verdict = assess(run_dir, exclude=given["--exclude"], tags=given["--tag"])
     if not given["--quiet"]:
         if hint and (verdict.reason or "").startswith(NO_BOARD):
             print(hint, file=sys.stderr)
         as_json = given["--format"][-1:] == ["json"]
-        print(report.as_json(verdict) if as_json else report.as_table(verdict))
-    return report.EXIT_CODES[verdict.status]
+        print(verdict_text.as_json(verdict) if as_json else verdict_text.as_table(verdict))
+    return verdict_text.EXIT_CODES[verdict.status]
 
 
 def _parse(arguments: list[str]) -> dict[str, list[str]]:
@@ -93,7 +93,7 @@ def _parse(arguments: list[str]) -> dict[str, list[str]]:
 
 def assess(run_dir: str, *, exclude: Sequence[str] = (), tags: Sequence[str] = ()) -> Verdict:
     """Return the verdict on the board of ``run_dir``; one that was never written is unknown."""
-    _, document = boardfile.read(f"{run_dir}/{boardfile.DIRECTORY}/{boardfile.NAME}")
+    _, document = board_file.read(f"{run_dir}/{board_file.DIRECTORY}/{board_file.NAME}")
     verdict = judge(
         document,
         clock=clock.now(),
@@ -103,7 +103,7 @@ def assess(run_dir: str, *, exclude: Sequence[str] = (), tags: Sequence[str] = (
         exclude=exclude,
         tags=tags,
     )
-    if verdict.reason == NO_BACKENDS and document is boardfile.EMPTY:
+    if verdict.reason == NO_BACKENDS and document is board_file.EMPTY:
         return Verdict(UNKNOWN, f"{NO_BOARD} {run_dir}", {}, verdict.clock)
     return verdict
 
@@ -113,25 +113,25 @@ def _find(named: list[str], services: list[str]) -> tuple[str, str]:
 
     Raises UsageError.
     """
-    from metrics import rundir
+    from metrics.system import run_dir
 
     if named and services:
         raise UsageError("--run-dir names the directory, so --service says nothing; see --help")
     path = named[-1] if named else "" if services else os.environ.get("SENTINEL_RUN_DIR", "")
-    if path not in ("", rundir.AUTO):
-        return rundir.locate(os.path.normpath(path)), ""
+    if path not in ("", run_dir.AUTO):
+        return run_dir.locate(os.path.normpath(path)), ""
     service = services[-1] if services else os.environ.get("SENTINEL_SERVICE", "")
-    if service and not rundir.SERVICE.fullmatch(service):
+    if service and not run_dir.SERVICE.fullmatch(service):
         raise UsageError(f"{service!r} cannot be a SENTINEL_SERVICE")
     package, folder = ("", "") if service else _project()
-    automatic = rundir.auto_path(package, folder, service=service)
+    automatic = run_dir.auto_path(package, folder, service=service)
     if not automatic:
         raise UsageError(
             "no directory for temporary files can be written to, so there is no automatic run"
             " directory, and each process of the service keeps its board to itself"
         )
     hint = HINT
-    if others := rundir.of_other_users(package, folder, service=service):
+    if others := run_dir.of_other_users(package, folder, service=service):
         hint += f"; another user's is in {', '.join(others)}"
     return automatic, hint
 

@@ -38,9 +38,9 @@ from typing import Any
 
 from gunicorn import util  # type: ignore[import-untyped]  # it has no types
 
-from health import marks
+from health.core import drain_mark
 from health.supervisor import worker_start
-from metrics.kind import declare_process_kind
+from metrics.system.process_kind import declare_process_kind
 
 __all__ = ["on_starting", "post_fork", "post_worker_init", "pre_fork", "when_ready"]
 
@@ -144,7 +144,7 @@ def tie_to_arbiter(worker: Any) -> None:
     Gunicorn's own workers look at their parent only between requests, and not while
     they load the application; they keep the port until then.
     """
-    from health.supervisor.lifeline import die_with_parent
+    from health.supervisor.parent_death import die_with_parent
 
     try:
         die_with_parent(worker.ppid)
@@ -166,16 +166,16 @@ def answer_scrapes() -> None:
     from metrics import shared
 
     if shared.current() is not None:
-        from metrics import gather
+        from metrics.scraping import gather
 
         gather.answer_scrapes()
 
 
 def show_life() -> None:
     """Show the health server of a `serve` that this worker lives, whatever its lane does."""
-    from health.supervisor import vitals
+    from health.application import life_signs
 
-    if (shared := vitals.current()) is None:
+    if (shared := life_signs.current()) is None:
         return
     try:
         shared.live()
@@ -285,7 +285,7 @@ def mark(run_dir: str) -> None:
     if not run_dir:
         return
     try:
-        marks.mark(run_dir)
+        drain_mark.mark(run_dir)
     except OSError as e:
         logger.error("sentinel: this host cannot be marked as draining: %s", e)
 

@@ -8,8 +8,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from health import prober, views
+from health import views
 from health.conf import conf
+from health.prober import autostart
 from metrics.paths import spellings
 
 VIEWS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
@@ -50,7 +51,7 @@ class HealthMiddleware:
             return self.get_response(request)
         if not self.is_async:
             return view(request)
-        if view is views.health or prober.is_started():
+        if view is views.health or autostart.is_started():
             return _done(view(request))
         return sync_to_async(view, thread_sensitive=False)(request)
 

@@ -1,20 +1,5 @@
-"""URLs of the health server: /health and /started tell of the application, the rest is as ever.
+"""The URLs of the health server, under the name that a urlconf of one's own includes."""
 
-SENTINEL_PATHS holds for them as it does on the application's port.
+from health.server.urls import urlpatterns
 
-``include`` it last in a urlconf of your own to serve more, and name that in
-SENTINEL_HEALTH_URLCONF.
-"""
-
-from __future__ import annotations
-
-from health import server_views, views
-from metrics.endpoints import patterns
-from metrics.views import metrics
-
-urlpatterns = [
-    *patterns("health", server_views.health, whole=True),
-    *patterns("ready", views.ready, whole=True),
-    *patterns("started", server_views.started, whole=True),
-    *patterns("metrics", metrics, whole=True),
-]
+__all__ = ["urlpatterns"]

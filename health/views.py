@@ -1,4 +1,4 @@
-"""GET /health, /ready and /started: thin views over `health.readiness`."""
+"""GET /health, /ready and /started: thin views over `health.readiness.assessment`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from health import prober, report
-from health.answers import JSON, Answer, PlainAnswer, media_type, respond, respond_quickly
-from health.details import may_see
-from health.policy import NOT_READY, STALE
-from health.readiness import assess, current, has_started
+from health.answers.error_access import may_see
+from health.answers.formats import JSON, media_type
+from health.answers.response import Answer, PlainAnswer, respond, respond_quickly
+from health.core import verdict_text
+from health.core.policy import NOT_READY, STALE
+from health.prober import autostart
+from health.readiness.assessment import assess, current, has_started
 
 FIRST_LOOK_SECONDS = 0.5
 """How long the first answer of a process may wait for the checks that it set off."""
@@ -51,7 +53,7 @@ def _watch() -> None:
 
     Else the first answer of a service would be 503, and the next look at it seconds away.
     """
-    if prober.ensure_started():
+    if autostart.ensure_started():
         deadline = time.monotonic() + FIRST_LOOK_SECONDS
         while not (has_started() and current().reason != STALE):
             if time.monotonic() >= deadline:
@@ -77,7 +79,7 @@ def _readiness(request: HttpRequest) -> Answer:
         details = may_see(request)
         body["age_seconds"] = None if verdict.age is None else round(verdict.age, 3)
         body["backends"] = {
-            name: report.backend_as_dict(b, verdict.clock, details=details)
+            name: verdict_text.backend_as_dict(b, verdict.clock, details=details)
             for name, b in sorted(verdict.backends.items())
         }
     return (200 if verdict.is_ready else 503), body

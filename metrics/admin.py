@@ -12,8 +12,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from metrics import pages, scrape
+from metrics import admin_rows
 from metrics.models import MetricFamily
+from metrics.scraping import scraper
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[MetricFamily]
@@ -89,10 +90,10 @@ class MetricFamilyAdmin(_Admin):
         }
         return self._page(request, "family_detail.html", context)
 
-    def _rows(self, request: HttpRequest) -> list[pages.FamilyRow]:
+    def _rows(self, request: HttpRequest) -> list[admin_rows.FamilyRow]:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return pages.rows(scrape.families())
+        return admin_rows.rows(scraper.families())
 
     def _url(self, page: str, *args: str) -> str:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"

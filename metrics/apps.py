@@ -8,8 +8,9 @@ from types import ModuleType
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics import kind, shared
+from metrics import shared
 from metrics.conf import DEFAULT_MAX_SERIES, NO_PLACE, conf
+from metrics.system import process_kind
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def install_store() -> None:
     shared.install(
         shared.Store(
             run_dir,
-            kind=kind.process_kind,
+            kind=process_kind.process_kind,
             max_series=_max_series,
             strict=conf.run_dir_is_auto,
         )

@@ -12,9 +12,10 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics import access, endpoints, paths, shared
+from metrics import endpoints, paths, shared
+from metrics.access import validation
+from metrics.access.tokens import TokenFile
 from metrics.conf import NO_PLACE, conf
-from metrics.tokens import TokenFile
 
 _MIDDLEWARE = "metrics.middleware.MetricsMiddleware"
 
@@ -67,7 +68,7 @@ def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     setting = conf.metrics_access
     if setting is None:
         return []
-    if found := access.problems(setting):
+    if found := validation.problems(setting):
         return [Error(text, id="sentinel_metrics.E003") for text in found]
     return [
         CheckWarning(

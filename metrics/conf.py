@@ -15,7 +15,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics import paths, rundir
+from metrics import paths
+from metrics.system import run_dir
 
 DEFAULT_MAX_SERIES = 10_000
 NO_PLACE = (
@@ -39,16 +40,16 @@ class Conf:
         value = self.run_dir_setting
         if value is None:
             return None
-        if value == rundir.AUTO:
-            path = rundir.auto_path(*self._project, service=self.service)
+        if value == run_dir.AUTO:
+            path = run_dir.auto_path(*self._project, service=self.service)
             return Path(path) if path else None
-        return Path(rundir.locate(os.path.normpath(value)))
+        return Path(run_dir.locate(os.path.normpath(value)))
 
     @property
     def run_dir_setting(self) -> str | Path | None:
         """``SENTINEL_RUN_DIR`` as it stands, if it can be used."""
-        value: Any = getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO)
-        if value is None or value == rundir.AUTO:
+        value: Any = getattr(settings, "SENTINEL_RUN_DIR", run_dir.AUTO)
+        if value is None or value == run_dir.AUTO:
             return value  # type: ignore[no-any-return]
         if isinstance(value, (str, Path)) and str(value) and Path(value).is_absolute():
             return value
@@ -59,14 +60,14 @@ class Conf:
     @property
     def run_dir_is_auto(self) -> bool:
         """Whether the run directory's name is one that others can guess."""
-        return bool(getattr(settings, "SENTINEL_RUN_DIR", rundir.AUTO) == rundir.AUTO)
+        return bool(getattr(settings, "SENTINEL_RUN_DIR", run_dir.AUTO) == run_dir.AUTO)
 
     @property
     def run_dirs_of_other_users(self) -> list[str]:
         """The automatic run directories that other users have for this very service."""
         if not self.run_dir_is_auto:
             return []
-        return rundir.of_other_users(*self._project, service=self.service)
+        return run_dir.of_other_users(*self._project, service=self.service)
 
     @property
     def why_nothing_is_shared(self) -> str:
@@ -92,7 +93,7 @@ class Conf:
         Empty: the directory is named after the project and the place of its code.
         """
         value: Any = getattr(settings, "SENTINEL_SERVICE", "")
-        if isinstance(value, str) and (not value or rundir.SERVICE.fullmatch(value)):
+        if isinstance(value, str) and (not value or run_dir.SERVICE.fullmatch(value)):
             return value
         raise ImproperlyConfigured(
             "SENTINEL_SERVICE must be a name of 1 to 64 letters, digits and . _ -, beginning"
@@ -132,7 +133,7 @@ class Conf:
     def metrics_access(self) -> Any:
         """Who may scrape (``SENTINEL_METRICS_ACCESS``), or None for everybody.
 
-        The value as it stands; `metrics.access` knows what it may be.
+        The value as it stands; `metrics.access.rules` knows what it may be.
         """
         return getattr(settings, "SENTINEL_METRICS_ACCESS", None)
 

@@ -169,10 +169,11 @@ class Metrics:
         ``METRICS`` gives those of all processes; another instance its own.
         """
         # Here and not above: the runner gathers this module's registry.
-        from metrics import exposition, scrape
+        from metrics import exposition
+        from metrics.scraping import scraper
 
         if self._is_shared:
-            return scrape.render().text
+            return scraper.render().text
         own = exposition.convert(self.registry.collect())
         return exposition.template(own.families, exposition.TEXT_0_0_4).fill(own.values)
 
@@ -185,9 +186,9 @@ class _AllProcesses:
 
     def collect(self) -> Iterator[Metric]:
         """Yield each family with the values of all processes; ``_total`` is in no name."""
-        from metrics import scrape  # it gathers this module's registry
+        from metrics.scraping import scraper  # it gathers this module's registry
 
-        for figures in scrape.families():
+        for figures in scraper.families():
             family = figures.family
             metric = Metric(family.name, family.help, family.type, family.unit)
             for key, value in figures.samples:

@@ -15,11 +15,12 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import Counter, Gauge, Histogram
 
-from metrics import scrape, shared
-from metrics.access import Access, Verdict, configured
+from metrics import shared
+from metrics.access.rules import Access, Verdict, configured
 from metrics.conf import conf
 from metrics.exposition import accepts_gzip, negotiate
 from metrics.registry import REGISTRY
+from metrics.scraping import scraper
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def _too_many() -> HttpResponse:
 
 def _scrape(request: HttpRequest) -> HttpResponse:
     chosen = negotiate(request.headers.get("Accept"))
-    rendered = scrape.render(
+    rendered = scraper.render(
         chosen,
         names=[name for name in request.GET.getlist("name[]") if name] or None,
         created=request.GET.get("created") == "1",
@@ -169,7 +170,7 @@ def _time_limit(header: str | None) -> float:
     try:
         seconds = float(header or "")
     except ValueError:
-        return scrape.TIME_LIMIT
+        return scraper.TIME_LIMIT
     if not math.isfinite(seconds) or seconds <= 0:
-        return scrape.TIME_LIMIT
+        return scraper.TIME_LIMIT
     return min(max(seconds * 0.9, _SHORTEST_LIMIT), _LONGEST_LIMIT)

@@ -1,5 +1,5 @@
 """URLs of the health server's port: nothing but the health endpoints and the metrics."""
 
-from health.server_urls import urlpatterns
+from health.server.urls import urlpatterns
 
 __all__ = ["urlpatterns"]

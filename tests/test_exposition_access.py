@@ -16,7 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from pytest_django import Settings
 
-from metrics.access import Access, Verdict, configured, problems
+from metrics.access.rules import Access, Verdict, configured
+from metrics.access.validation import problems
 from tests.harness import wait_until
 
 HASH = make_password("geheim", salt="salt", hasher="pbkdf2_sha256")
@@ -80,7 +81,7 @@ def test_a_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Right credentials pay for the slow hash only the first time, wrong ones each time."""
     calls = []
     monkeypatch.setattr(
-        "metrics.access.check_password",
+        "metrics.access.passwords.check_password",
         lambda *args: calls.append(args) or hashers.check_password(*args),
     )
     access = Access({"BASIC": {"prometheus": HASH}})
@@ -92,7 +93,7 @@ def test_a_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of an answer does not tell which users there are."""
     calls = []
-    monkeypatch.setattr("metrics.access.check_password", lambda *args: calls.append(args))
+    monkeypatch.setattr("metrics.access.passwords.check_password", lambda *args: calls.append(args))
     access = Access({"BASIC": {"prometheus": HASH}})
     for user in ("nobody", "nobody", "prometheus", "carol"):
         assert access.judge("", "", basic(user, "x")) is UNAUTHORIZED
@@ -105,7 +106,7 @@ def test_a_known_password_is_slow_under_another_name(monkeypatch: pytest.MonkeyP
     assert access.judge("", "", basic("prometheus", "geheim")) is GRANTED
     calls = []
     monkeypatch.setattr(
-        "metrics.access.check_password",
+        "metrics.access.passwords.check_password",
         lambda *args: calls.append(args) or hashers.check_password(*args),
     )
     for _ in range(2):
@@ -137,7 +138,7 @@ def test_wrong_passwords_hold_few_threads(
         assert done.wait(30)
         return False
 
-    monkeypatch.setattr("metrics.access.check_password", check_slowly)
+    monkeypatch.setattr("metrics.access.passwords.check_password", check_slowly)
 
     def ask() -> tuple[int, str | None]:
         answer = Client().get("/metrics", headers={"Authorization": basic("prometheus", "no")})

@@ -6,10 +6,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from metrics.pages import rows, shown
+from metrics.admin_rows import rows, shown
 from metrics.registry import METRICS, Status
-from metrics.scrape import FamilyFigures
-from metrics.shared.model import Block, Family, SampleKey, Samples
+from metrics.samples import Block, Family, SampleKey, Samples
+from metrics.scraping.scraper import FamilyFigures
 
 LIST = "/admin/sentinel_metrics/metricfamily/"
 PAGE = LIST + "sentinel_5Frequests_5Ftotal/"

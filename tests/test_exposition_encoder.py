@@ -25,7 +25,7 @@ from metrics.exposition import (
     convert,
     template,
 )
-from metrics.shared.model import Family, SampleKey
+from metrics.samples import Family, SampleKey
 
 
 def write(*metrics: Metric, fmt: Format = TEXT_0_0_4, **options: object) -> str:

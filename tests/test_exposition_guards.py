@@ -19,11 +19,12 @@ from prometheus_client import Gauge, Metric
 from prometheus_client.core import GaugeMetricFamily
 from pytest_django import Settings
 
-from metrics import collectors, scrape, views
-from metrics import flight as flight_module
-from metrics.collectors import CollectorGuard
-from metrics.flight import SharedFlight
+from metrics import views
 from metrics.registry import REGISTRY
+from metrics.scraping import coalesce as flight_module
+from metrics.scraping import guard, scraper
+from metrics.scraping.coalesce import SharedFlight
+from metrics.scraping.guard import CollectorGuard
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -194,7 +195,7 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(collectors.threading.Thread, "start", start)
+    monkeypatch.setattr(guard.threading.Thread, "start", start)
     result = CollectorGuard().run([("g", Good().collect)], soon())
     assert result.failed == {"g": "can't start new thread"}
 
@@ -377,7 +378,7 @@ def test_a_fault_of_ours(client: Client, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(views, "_places", threading.BoundedSemaphore(1))
     with monkeypatch.context() as patch:
-        patch.setattr(scrape, "render", render)
+        patch.setattr(scraper, "render", render)
         for _ in range(3):
             response = client.get("/metrics")
             assert (response.status_code, response.content) == (500, b"The scrape failed")
@@ -388,7 +389,7 @@ def test_self_metrics_begin_at_zero() -> None:
     """Every status that can be counted is there before it happens."""
     codes = {
         dict(key.labels)["code"]
-        for figures in scrape.families()
+        for figures in scraper.families()
         if figures.family.name == "sentinel_scrapes"
         for key, _ in figures.samples
         if key.name == "sentinel_scrapes_total"
@@ -399,7 +400,7 @@ def test_self_metrics_begin_at_zero() -> None:
 def test_a_scrape_counts_itself_in_flight(client: Client) -> None:
     """The gauge shows the very scrape, and is back at 0 afterwards."""
     assert "\nsentinel_scrapes_in_flight 1.0\n" in client.get("/metrics").content.decode()
-    assert "\nsentinel_scrapes_in_flight 0.0\n" in scrape.render().text
+    assert "\nsentinel_scrapes_in_flight 0.0\n" in scraper.render().text
 
 
 @pytest.mark.parametrize(

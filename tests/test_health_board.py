@@ -15,11 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health import boardfile, clock, scrub, state
-from health.board import BOARD, BackendHealthMap
-from health.locks import FileLock, LockBusyError
-from health.state import BackendHealth, Document, Observation
-from health.stores import FileStore
+from health import redact
+from health.board import BOARD
+from health.board.health_map import BackendHealthMap
+from health.board.stores.file import FileStore
+from health.core import board_file, clock
+from health.core.backend import BackendHealth, Observation
+from health.core.document import Document, Event
+from metrics.system.file_lock import FileLock, LockBusyError
 from tests.harness import ROOT
 
 
@@ -131,11 +134,11 @@ def test_documents_survive_their_json() -> None:
     backend = BackendHealth(name, True, 1.0, 2.0, tags=("x",), scope="shared")
     document = Document(
         backends={name: backend},
-        events=(state.Event(1, "a", None, True, 3.0, "e"),),
+        events=(Event(1, "a", None, True, 3.0, "e"),),
         verdict=("ready", None),
         sequence=1,
     )
-    assert boardfile.unseal(boardfile.seal(document)) == document
+    assert board_file.unseal(board_file.seal(document)) == document
 
 
 def test_all_processes_see_one_board(store: FileStore) -> None:
@@ -211,7 +214,7 @@ def test_a_writer_that_is_stopped_does_not_stop_the_others(store: FileStore) -> 
     assert board.is_healthy("b")
 
 
-SEALED = boardfile.seal(Document(backends={"db": BackendHealth("db", True, 1.0, 2.0)}))
+SEALED = board_file.seal(Document(backends={"db": BackendHealth("db", True, 1.0, 2.0)}))
 
 
 @settings(max_examples=500, deadline=None)
@@ -227,7 +230,7 @@ def test_no_flipped_byte_goes_unnoticed(data: st.DataObject) -> None:
         broken = content[:at] + junk + content[at + len(junk) :]
     if broken != content:
         with pytest.raises(ValueError, match=r"."):
-            boardfile.unseal(broken)
+            board_file.unseal(broken)
 
 
 @pytest.mark.parametrize("junk", [b"", b"\0" * 100, b"{}", os.urandom(5000)])
@@ -300,15 +303,15 @@ def test_errors_lose_what_cannot_be_printed_or_stored() -> None:
 @pytest.mark.parametrize("part", ["a-", "password", "://", "bearer ", "token=", "'"])
 def test_a_long_error_is_looked_into_quickly(part: str) -> None:
     """However long and contrived it is: the prober's loop does this."""
-    code = "import sys; from health.scrub import scrub; print(len(scrub(sys.argv[1] * 10**6)))"
+    code = "import sys; from health.redact import scrub; print(len(scrub(sys.argv[1] * 10**6)))"
     done = subprocess.run(
         [sys.executable, "-c", code, part], cwd=ROOT, capture_output=True, timeout=60, check=True
     )
-    assert int(done.stdout) <= scrub.MAX_TEXT
+    assert int(done.stdout) <= redact.MAX_TEXT
 
 
 def test_half_a_secret_at_the_cut_is_not_shown() -> None:
     """Masks shorten a text, so that what stood far behind comes to the front."""
     secret = "s3cr3t-" * 20
-    text = secret * (scrub.MAX_LOOKED_AT // len(secret)) + secret
-    assert "s3cr3t" not in scrub.scrub(text + "x" * 100, [secret])
+    text = secret * (redact.MAX_LOOKED_AT // len(secret)) + secret
+    assert "s3cr3t" not in redact.scrub(text + "x" * 100, [secret])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from health.board import BackendHealthMap
+from health.board.health_map import BackendHealthMap
+from health.board.stores.file import FileStore
 from health.cli import main
-from health.config import declare, parse
-from health.stores import FileStore
+from health.conf.backends import declare, parse
 from tests.harness import ROOT, Program, manage, project_env, wait_until
 
 DATABASE = {"default": {"PROBE": "health.probes.DatabaseProbe"}}

@@ -14,15 +14,16 @@ from django.db import connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
-from health.announce import announce
-from health.board import BackendHealthMap
-from health.cachestore import CacheElection, CacheStore
-from health.config import parse
-from health.pool import ProbePool, Run
-from health.prober import Prober
+from health.board.announce import announce
+from health.board.health_map import BackendHealthMap
+from health.board.stores.cache import CacheStore
+from health.conf.backends import parse
+from health.election.cache import CacheElection
+from health.prober.history import Recorder
+from health.prober.leader import Prober
+from health.prober.outcome import describe
+from health.prober.pool import ProbePool, Run
 from health.probes import MigrationsProbe, Probe, build
-from health.recorder import Recorder
-from health.rounds import describe
 from health.signals import backend_health_changed
 from tests.databases import Postgres, other_database
 from tests.harness import wait_until

@@ -19,14 +19,17 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from health import clock, readiness
-from health.board import BOARD, BackendHealthMap
-from health.cachestore import CacheElection, CacheStore
-from health.config import parse
-from health.locks import FileLock
-from health.prober import Prober
-from health.stores import FileStore
+from health.board import BOARD
+from health.board.health_map import BackendHealthMap
+from health.board.stores.cache import CacheStore
+from health.board.stores.file import FileStore
+from health.conf.backends import parse
+from health.core import clock
+from health.election.cache import CacheElection
+from health.prober.leader import Prober
+from health.readiness import assessment
 from metrics.registry import REGISTRY
+from metrics.system.file_lock import FileLock
 from tests import misbehaving
 from tests.harness import ROOT, Program, free_port, project_env, wait_until
 from tests.misbehaving import Certificates, Redis, http_answer
@@ -163,7 +166,7 @@ def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
         """
         import os, sys, time
         from pathlib import Path
-        from health.locks import FileLock
+        from metrics.system.file_lock import FileLock
         lock = FileLock(Path(sys.argv[1]))
         assert lock.try_acquire()
         child = os.fork()
@@ -211,9 +214,9 @@ def test_two_hundred_backends_on_one_prober() -> None:
 READERS = """
 import os, sys, time
 from pathlib import Path
-from health import boardfile
-from health.state import Observation
-from health.stores import FileStore
+from health.core import board_file
+from health.core.backend import Observation
+from health.board.stores.file import FileStore
 
 run_dir, count = Path(sys.argv[1]), 40
 def both(healthy):
@@ -347,6 +350,6 @@ def test_one_prober_for_all_hosts(tmp_path: Path) -> None:
 )
 def test_a_cache_that_was_never_there_is_the_checkers_fault() -> None:
     """A board that cannot be read says so, and does not call the backends ill."""
-    verdict = readiness.current()
+    verdict = assessment.current()
     assert (verdict.status, verdict.reason) == ("unknown", "checker stale")
     BOARD.report("b", True)  # a gateway's request goes on, whatever the cache raises

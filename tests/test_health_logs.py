@@ -10,18 +10,18 @@ import pytest
 from tests.harness import ROOT
 
 TWICE = "from health.logs import be_heard; be_heard(); be_heard();"
-SAY = "import logging; logging.getLogger('health.prober').info('probing');"
+SAY = "import logging; logging.getLogger('health.prober.autostart').info('probing');"
 
 
 @pytest.mark.parametrize(
     ("code", "lines"),
     [
         (SAY, []),
-        (TWICE + SAY, ["INFO health.prober: probing"]),
+        (TWICE + SAY, ["INFO health.prober.autostart: probing"]),
         ("import logging; logging.basicConfig();" + TWICE + SAY, []),
         (
             "import logging; logging.basicConfig(level=10);" + TWICE + SAY,
-            ["INFO:health.prober:probing"],
+            ["INFO:health.prober.autostart:probing"],
         ),
     ],
     ids=["not heard", "heard once", "the project's level stays", "the project's handler stays"],

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 
-from health.board import BOARD, BackendHealthMap
-from health.cachestore import CacheStore
+from health.board import BOARD
+from health.board.health_map import BackendHealthMap
+from health.board.mirror import Mirror
+from health.board.stores.cache import CacheStore
 from health.cli import assess
-from health.mirror import Mirror
-from health.state import Document
+from health.core.document import Document
 from tests.harness import wait_until
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -73,7 +74,7 @@ def test_a_directory_that_cannot_be_written_is_said_once(
     """The board itself does not suffer from it."""
     (tmp_path / "run").write_text("in the way")
     mirror = Mirror(tmp_path / "run", strict=False)
-    with caplog.at_level(logging.ERROR, logger="health.mirror"):
+    with caplog.at_level(logging.ERROR, logger="health.board.mirror"):
         for _ in range(3):
             mirror.show(_document())
     assert len(caplog.messages) == 1

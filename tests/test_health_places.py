@@ -16,7 +16,7 @@ from django.db import connections
 from django.test import override_settings
 
 from health.checks import check_backends, check_doubtful_backends, check_health_store
-from health.config import parse
+from health.conf.backends import parse
 from health.probes import (
     CacheProbe,
     DatabaseProbe,

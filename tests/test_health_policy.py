@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test import override_settings
 
-from health import readiness
-from health.board import BackendHealthMap
-from health.policy import POLICIES, judge
-from health.state import BackendHealth, Document
+from health.board.health_map import BackendHealthMap
+from health.core.backend import BackendHealth
+from health.core.document import Document
+from health.core.policy import POLICIES, judge
+from health.readiness import assessment
 
 if TYPE_CHECKING:
-    from health.policy import Backends
+    from health.core.policy import Backends
 
 NOW = 1000.0
 
@@ -142,7 +143,7 @@ def test_a_policy_by_its_dotted_path(
         for name in names:
             BOARD.report(name, True)
         with override_settings(SENTINEL_READINESS=path):
-            verdict = readiness.current()
+            verdict = assessment.current()
     finally:
         BOARD.clear()
     assert (verdict.status, verdict.reason) == expected
@@ -162,13 +163,13 @@ def test_a_policy_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) ->
         override_settings(SENTINEL_READINESS=f"{__name__}.picky"),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(readiness, "BOARD", board)
-        patch.setattr(readiness, "_logged", set())
-        assert readiness.assess().is_ready
+        patch.setattr(assessment, "BOARD", board)
+        patch.setattr(assessment, "_logged", set())
+        assert assessment.assess().is_ready
         for _ in range(3):
-            assert readiness.assess(exclude=["d"]).status == "not_ready"
-        for number in range(2 * readiness.MOST_LOGGED):
-            readiness._log_failure("a policy", ValueError(number))
-    lines = [r.message for r in caplog.records if r.name == "health.readiness"]
+            assert assessment.assess(exclude=["d"]).status == "not_ready"
+        for number in range(2 * assessment.MOST_LOGGED):
+            assessment._log_failure("a policy", ValueError(number))
+    lines = [r.message for r in caplog.records if r.name == "health.readiness.assessment"]
     assert lines[0] == f"the readiness policy {__name__}.picky failed, so not ready"
-    assert len(lines) == readiness.MOST_LOGGED
+    assert len(lines) == assessment.MOST_LOGGED

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from health.board import BackendHealthMap
-from health.config import parse
-from health.prober import Prober
+from health.board.health_map import BackendHealthMap
+from health.conf.backends import parse
+from health.prober.leader import Prober
 from health.probes import DatabaseProbe, MigrationsProbe
 from tests import misbehaving
 from tests.databases import Postgres, other_database

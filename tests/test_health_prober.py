@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from health.board import BackendHealthMap
-from health.config import BackendConfig, parse
-from health.election import FileElection
-from health.prober import Prober
-from health.rounds import MAX_HUNG
-from health.stores import FileStore
+from health.board.health_map import BackendHealthMap
+from health.board.stores.file import FileStore
+from health.conf.backends import BackendConfig, parse
+from health.election.file import FileElection
+from health.prober.leader import Prober
+from health.prober.schedule import MAX_HUNG
 from metrics.registry import REGISTRY
 from tests.harness import wait_until
 
@@ -92,7 +92,7 @@ def test_intervals_carry_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((low, high))
         return low
 
-    monkeypatch.setattr("health.rounds.random.uniform", uniform)
+    monkeypatch.setattr("health.prober.schedule.random.uniform", uniform)
     with probing(backend(lambda: None)):
         wait_until(lambda: len(asked) >= 3, "three intervals")
     assert set(asked) == {(-0.1, 0.1)}

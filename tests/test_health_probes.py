@@ -20,8 +20,9 @@ from django.db.utils import OperationalError
 from django.test import override_settings
 from urllib3.exceptions import InsecureRequestWarning
 
-from health.config import parse
-from health.pool import Run
+from health.conf.backends import parse
+from health.prober.outcome import describe
+from health.prober.pool import Run
 from health.probes import (
     CacheProbe,
     CeleryProbe,
@@ -36,7 +37,6 @@ from health.probes import (
     TCPProbe,
     build,
 )
-from health.rounds import describe
 from tests import misbehaving
 from tests.databases import other_database
 from tests.harness import ROOT, Program, free_port, wait_until

@@ -14,14 +14,16 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from health import drain
-from health.board import BOARD, BackendHealthMap
+from health.board import BOARD
+from health.board.health_map import BackendHealthMap
+from health.conf.webhook import WebhookConfig
+from health.core.document import MAX_EVENTS
+from health.core.record import replace
 from health.models import Transition
-from health.record import replace
-from health.recorder import Recorder
+from health.prober.history import Recorder
+from health.prober.webhook import Webhook, WebhookError
+from health.readiness import drain
 from health.signals import backend_health_changed
-from health.state import MAX_EVENTS
-from health.webhook import Webhook, WebhookConfig, WebhookError
 from metrics.registry import REGISTRY
 from tests import misbehaving
 

@@ -16,16 +16,17 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.test import Client, override_settings
 
-from health import prober as probers
-from health.announce import announce
-from health.board import BOARD, BackendHealthMap
+from health.board import BOARD
+from health.board.announce import announce
+from health.board.health_map import BackendHealthMap
+from health.board.stores.file import FileStore
 from health.conf import conf
 from health.models import Transition
-from health.prober import Prober
+from health.prober import autostart
+from health.prober.history import Recorder
+from health.prober.leader import Prober
+from health.prober.webhook import WebhookError
 from health.probes import Probe
-from health.recorder import Recorder
-from health.stores import FileStore
-from health.webhook import WebhookError
 from tests.harness import free_port, wait_until
 
 SECRET = "s3cr3t-Pa55word"
@@ -88,7 +89,7 @@ def test_no_secret_is_shown_anywhere(
     client: Client,
 ) -> None:
     """Not in the log, the board's file, any answer, the admin, the commands, nor the database."""
-    monkeypatch.setattr(probers, "_own", (os.getpid(), None))  # the views start none
+    monkeypatch.setattr(autostart, "_own", (os.getpid(), None))  # the views start none
     caplog.set_level(logging.DEBUG, logger="health")
     board = BackendHealthMap(FileStore(tmp_path / "run", strict=False), announce=announce)
     prober = Prober(board)  # without a recorder of its own, which would write from a thread

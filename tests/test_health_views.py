@@ -14,9 +14,12 @@ import pytest
 from django.conf import settings
 from django.test import AsyncClient, Client, override_settings
 
-from health import clock, drain, prober, views
+from health import views
 from health.board import BOARD
-from health.config import declare, parse
+from health.conf.backends import declare, parse
+from health.core import clock
+from health.prober import autostart
+from health.readiness import drain
 
 DATABASE = {"PROBE": "health.probes.DatabaseProbe"}
 
@@ -373,10 +376,10 @@ def test_an_async_stack_answers_the_same() -> None:
 @pytest.fixture
 def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this process be one that nobody has asked yet."""
-    monkeypatch.setattr(prober, "_own", (0, None))
+    monkeypatch.setattr(autostart, "_own", (0, None))
     with override_settings(SENTINEL_RUN_DIR=str(tmp_path / "run"), SENTINEL_TRANSITION_DAYS=0):
         yield
-        _, ours = prober._own
+        _, ours = autostart._own
         if ours is not None:
             ours.stop()
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from health import workers
-from health.supervisor import vitals
+from health.application import life_signs, watch, workers
 from metrics import shared
 from metrics.shared import Worker
 from tests import harness
@@ -112,11 +111,11 @@ def test_life_beside_the_lanes(
 
     store = shared.Store(tmp_path / "run", kind=lambda: "health_server")
     monkeypatch.setattr(store, "workers", lambda: lanes)
-    monkeypatch.setattr(workers.shared, "current", lambda: store)
-    monkeypatch.setattr(workers.vitals, "current", Life)
-    monkeypatch.setattr(workers, "_memory", workers._Memory())
-    monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
-    observed = workers.observe()
+    monkeypatch.setattr(watch.shared, "current", lambda: store)
+    monkeypatch.setattr(watch.life_signs, "current", Life)
+    monkeypatch.setattr(watch, "_memory", watch._Memory())
+    monkeypatch.setattr(watch, "RESTART_SECONDS", 0.0)
+    observed = watch.observe()
     assert observed is not None
     assert observed.trouble == trouble
 
@@ -126,18 +125,18 @@ def test_a_sidecar_that_sees_no_lane_at_all_proves_no_death(
 ) -> None:
     """Not even its own: it cannot tell. With its own alone the application has not started."""
     store = shared.Store(tmp_path / "run", kind=lambda: "health_server")
-    monkeypatch.setattr(workers.shared, "current", lambda: store)
-    monkeypatch.setattr(workers, "_memory", workers._Memory())
+    monkeypatch.setattr(watch.shared, "current", lambda: store)
+    monkeypatch.setattr(watch, "_memory", watch._Memory())
     for lanes, trouble in (([], None), ([worker(kind="health_server")], workers.NOT_STARTED)):
         monkeypatch.setattr(store, "workers", lambda lanes=lanes: lanes)
-        observed = workers.observe()
+        observed = watch.observe()
         assert observed is not None
         assert observed.trouble == trouble
 
 
 def test_last_words_fit_on_a_line() -> None:
     """The latest are kept, and none there are at the start."""
-    mine = vitals.Vitals.create()
+    mine = life_signs.Vitals.create()
     assert (mine.words(), mine.anyone_lives(), mine.anyone_lived()) == ("", False, False)
     mine.say("a long story\nin many lines " + "x" * 5000)
     assert mine.words().startswith("a long story in many lines xxx")

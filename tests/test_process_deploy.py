@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from health.supervisor.activation import Sockets, take
+from health.supervisor.systemd_sockets import Sockets, take
 from tests import harness
 
 DEPLOY = harness.ROOT / "deploy"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from metrics import kind
+from metrics.system import process_kind
 
 
 @pytest.fixture(autouse=True)
 def undeclared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a test declared."""
-    monkeypatch.setattr(kind, "_declared", None)
+    monkeypatch.setattr(process_kind, "_declared", None)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def undeclared(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_kind_of_a_command_line(argv: list[str], expected: str) -> None:
     """A process is named by its script, a management command by its name."""
-    assert kind.process_kind(argv) == expected
+    assert process_kind.process_kind(argv) == expected
 
 
 def test_declared_kind_comes_first() -> None:
     """A server that knows better than its command line says so."""
-    kind.declare_process_kind("health_server")
-    assert kind.process_kind() == "health_server"
+    process_kind.declare_process_kind("health_server")
+    assert process_kind.process_kind() == "health_server"

@@ -19,10 +19,11 @@ import psutil
 import pytest
 from prometheus_client.samples import Exemplar, Timestamp
 
-from metrics import scrape_socket, shared
+from metrics import shared
 from metrics.exposition import Converted
-from metrics.own_figures import OwnFigures
-from metrics.shared.model import Family, SampleKey
+from metrics.samples import Family, SampleKey
+from metrics.scraping import scrape_socket
+from metrics.scraping.own_figures import OwnFigures
 from tests import harness
 from tests.harness import ROOT, project_env, run_python
 
@@ -62,9 +63,10 @@ import django, os, sys, time
 django.setup()
 from prometheus_client import Gauge, Info, REGISTRY
 from prometheus_client.core import GaugeMetricFamily
-from metrics import scrape_socket, shared
-from metrics.gather import answer_scrapes
-from metrics.kind import declare_process_kind
+from metrics.scraping import scrape_socket
+from metrics import shared
+from metrics.scraping.gather import answer_scrapes
+from metrics.system.process_kind import declare_process_kind
 from metrics.registry import METRICS
 declare_process_kind("application")
 scrape_socket.LOOK_EVERY_SECONDS = 0.05
@@ -77,12 +79,12 @@ ASKER = """
 import django
 django.setup()
 from prometheus_client import Gauge, Info
-from metrics import scrape
-from metrics.gather import show_the_applications
+from metrics.scraping import scraper
+from metrics.scraping.gather import show_the_applications
 show_the_applications()
 Info("t_about", "About").info({"name": "the asker"})
 Gauge("t_callback", "Callback", multiprocess_mode="sum").set_function(lambda: -1)
-rendered = scrape.render(time_limit=LIMIT)
+rendered = scraper.render(time_limit=LIMIT)
 print(*rendered.left_out, sep="\\n")
 print("=====")
 print(rendered.text, end="")
@@ -254,7 +256,7 @@ REGISTRY.register(Broken())
 def test_a_forked_child_is_not_its_parent(tmp_path: Path) -> None:
     """A child keeps no socket of its parent's, and answers as itself if it is to."""
     code = """
-from metrics import gather
+from metrics.scraping import gather
 while gather._listener._at is None:
     time.sleep(0.01)
 if os.fork() == 0:

@@ -19,9 +19,9 @@ import pytest
 from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
 
-from health.supervisor import options
-from health.supervisor.servers import HEALTH_THREADS
-from health.supervisor.worker import REQUEST_SECONDS, SEND_SECONDS, HealthWorker
+from health.server.gunicorn_app import HEALTH_THREADS
+from health.server.worker import REQUEST_SECONDS, SEND_SECONDS, HealthWorker
+from health.supervisor import environment
 from tests import harness
 from tests.test_process_serve import blocked
 
@@ -101,7 +101,7 @@ def test_probes_are_answered_while_the_processors_are_starved(tmp_path: Path) ->
     """With two busy loops a core no probe takes over a second."""
     with harness.serve(tmp_path) as server:
         harness.wait_until(lambda: harness.get(server.health_port, "/ready").status == 200, "ready")
-        with busy_loops(2 * options.cores()):
+        with busy_loops(2 * environment.cores()):
             for path in ("/health", "/ready"):
                 assert max(probe(server.health_port, path, 50)) < STARVED_LIMIT_SECONDS
 

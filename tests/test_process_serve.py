@@ -262,7 +262,7 @@ def test_a_health_server_that_fails_does_not_harm(tmp_path: Path) -> None:
 GIVE_UP = """
 import logging, sys
 from health.supervisor import parent
-from health.supervisor.process import Child
+from health.supervisor.child import Child
 
 logging.basicConfig(level="INFO")
 parent.FIRST_PAUSE_SECONDS = parent.LONGEST_PAUSE_SECONDS = 0.01

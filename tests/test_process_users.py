@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from health import marks
-from health.locks import FileLock
+from health.core import drain_mark
 from metrics import shared
+from metrics.system.file_lock import FileLock
 from tests import harness
 from tests.test_rundir import USER
 
@@ -228,7 +228,7 @@ def test_root_follows_no_link_in_a_directory_of_others(place: Path) -> None:
     for name in ("draining", "serve.lock"):
         (run_dir / name).symlink_to(prize)
     with pytest.raises(OSError, match="symbolic links"):
-        marks.mark(run_dir)
+        drain_mark.mark(run_dir)
     with pytest.raises(OSError, match="symbolic links"):
         FileLock(run_dir / "serve.lock").try_acquire()
     assert not prize.exists()

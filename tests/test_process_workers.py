@@ -14,11 +14,12 @@ from django.core.checks import run_checks
 from django.test import Client, override_settings
 
 from health import gunicorn as hooks
-from health import workers
-from health.supervisor import options
-from health.workers import Application, Condition, condition_of
+from health.application import watch
+from health.application.workers import Application, Condition, condition_of
+from health.supervisor import environment
 from metrics import shared
-from metrics.shared import Worker, identity
+from metrics.shared import Worker
+from metrics.system import process_identity
 
 NOW = 1_000_000.0
 
@@ -35,7 +36,7 @@ def worker(**changes: Any) -> Worker:
         "oldest_began": 0.0,
         "last_active": NOW - 10,
         "capacity": 4,
-        "pid_namespace": identity.pid_namespace(),
+        "pid_namespace": process_identity.pid_namespace(),
     }
     return Worker(**fields | changes)
 
@@ -100,12 +101,12 @@ def test_life_and_death_of_the_application(
 def test_workers_on_their_way_are_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the server lives that had the last worker, and for a while, there is no death."""
     with subprocess.Popen(["sleep", "60"]) as server:
-        monkeypatch.setattr(workers, "_parents", lambda pids: [psutil.Process(server.pid)])
-        memory = workers._Memory()
+        monkeypatch.setattr(watch, "_parents", lambda pids: [psutil.Process(server.pid)])
+        memory = watch._Memory()
         memory.look([worker()])
         memory.look([worker(alive=False)])
         assert memory.is_restarting()
-        monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
+        monkeypatch.setattr(watch, "RESTART_SECONDS", 0.0)
         assert not memory.is_restarting()
         monkeypatch.undo()
         assert memory.is_restarting()
@@ -131,24 +132,24 @@ def test_lanes_that_cannot_be_read_are_no_death(
 ) -> None:
     """While the lanes cannot be read what was read last counts; other kinds never do."""
     store = shared.Store(tmp_path / "run", kind=lambda: "gunicorn")
-    monkeypatch.setattr(workers.shared, "current", lambda: store)
-    monkeypatch.setattr(workers, "_memory", workers._Memory())
-    monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
+    monkeypatch.setattr(watch.shared, "current", lambda: store)
+    monkeypatch.setattr(watch, "_memory", watch._Memory())
+    monkeypatch.setattr(watch, "RESTART_SECONDS", 0.0)
     lanes = [[worker(kind="celery"), worker()], [], [worker(kind="celery"), worker(alive=False)]]
     monkeypatch.setattr(store, "workers", lambda: lanes.pop(0))
     troubles = []
     while lanes:
-        observed = workers.observe()
+        observed = watch.observe()
         assert observed is not None
         assert len(observed.workers) == 1
         troubles.append(observed.trouble)
     assert troubles == [None, None, "no application worker alive"]
 
 
-@override_settings(ROOT_URLCONF="health.server_urls", MIDDLEWARE=[])
+@override_settings(ROOT_URLCONF="health.server.urls", MIDDLEWARE=[])
 def test_without_a_store_health_is_ok() -> None:
     """In memory nothing is known of other processes; that alone is no death."""
-    assert workers.observe() is None
+    assert watch.observe() is None
     for path in ("/health", "/health?verbose"):
         response = Client().get(path)
         assert (response.status_code, response.content) == (200, b'{"status": "ok"}')
@@ -200,7 +201,8 @@ def test_checks_name_the_setting(name: str, value: object, message: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("3", 3), ("", 2 * options.cores() + 1), (None, 2 * options.cores() + 1)]
+    ("text", "expected"),
+    [("3", 3), ("", 2 * environment.cores() + 1), (None, 2 * environment.cores() + 1)],
 )
 def test_number_of_workers(
     monkeypatch: pytest.MonkeyPatch, text: str | None, expected: int
@@ -209,7 +211,7 @@ def test_number_of_workers(
     monkeypatch.delenv("SENTINEL_WORKERS", raising=False)
     if text is not None:
         monkeypatch.setenv("SENTINEL_WORKERS", text)
-    assert options.workers() == expected
+    assert environment.workers() == expected
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "²"])
@@ -217,7 +219,7 @@ def test_a_wrong_number_of_workers_is_an_error(monkeypatch: pytest.MonkeyPatch, 
     """It is said before anything starts."""
     monkeypatch.setenv("SENTINEL_WORKERS", text)
     with pytest.raises(ValueError, match="SENTINEL_WORKERS must be a whole number above 0"):
-        options.workers()
+        environment.workers()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_settings_that_cannot_be_read_leave_gunicorn_as_it_is(
 
     monkeypatch.setattr(hooks, "_prepare", broken)
     monkeypatch.setattr(hooks, "_service", None)
-    monkeypatch.setattr("metrics.kind._declared", None)
+    monkeypatch.setattr("metrics.system.process_kind._declared", None)
     hooks.on_starting(None)
     assert hooks._service is None
     assert caplog.records[-1].getMessage() == (

@@ -18,8 +18,9 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from health import cli
-from metrics import checks, rundir
+from metrics import checks
 from metrics.conf import conf
+from metrics.system import run_dir
 from tests import harness
 
 USER = 12345
@@ -31,7 +32,7 @@ os.umask(0o022)
 import django
 django.setup()
 from health.conf import conf
-from health.stores import FileStore
+from health.board.stores.file import FileStore
 from health import cli
 from metrics import shared
 from metrics.registry import METRICS
@@ -228,8 +229,8 @@ def no_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Leave no directory for temporary files that can be written to."""
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(tmp_path / "missing"))
-    monkeypatch.setattr(rundir, "TEMPORARY", (str(tmp_path / "missing too"),))
-    monkeypatch.setattr(rundir, "RUN", ())
+    monkeypatch.setattr(run_dir, "TEMPORARY", (str(tmp_path / "missing too"),))
+    monkeypatch.setattr(run_dir, "RUN", ())
 
 
 @pytest.mark.usefixtures("no_place")
@@ -259,19 +260,19 @@ def test_a_service_goes_on_where_nothing_can_be_written(place: Path) -> None:
 import django, json, time
 from django.test import Client
 django.setup()
-from metrics import scrape
+from metrics.scraping import scraper
 from metrics.registry import METRICS
 METRICS.record_rate_limit_hit("t")
 deadline = time.monotonic() + 30
 while (ready := Client().get("/ready").status_code) != 200 and time.monotonic() < deadline:
     time.sleep(0.05)
-text = scrape.render().text
+text = scraper.render().text
 print(json.dumps([ready, 'sentinel_rate_limit_hits_total{tool="t"} 1.0' in text]))
 """
     # an empty read-only file system over each place where temporary files may go
     hide = " && ".join(
         f"if test -d {path}; then mount -t tmpfs -o ro,mode=1777 none {path}; fi"
-        for path in rundir.TEMPORARY
+        for path in run_dir.TEMPORARY
     )
     hidden = [unshare, "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh"]
     backends = {"fine": {"PROBE": "tests.test_rundir.always_well"}}
@@ -303,15 +304,15 @@ def test_temporary_directories_are_tried_in_order(
     """One that is missing is passed over, and the current folder is never used."""
     good = tmp_path / "good"
     good.mkdir()
-    monkeypatch.setattr(rundir, "RUN", ())
-    monkeypatch.setattr(rundir, "TEMPORARY", (str(good),))
+    monkeypatch.setattr(run_dir, "RUN", ())
+    monkeypatch.setattr(run_dir, "TEMPORARY", (str(good),))
     monkeypatch.setenv("TMPDIR", "relative")
     monkeypatch.setenv("TEMP", str(tmp_path / "missing"))
     monkeypatch.delenv("TMP", raising=False)
-    assert rundir.auto_path("p", "/r", service="shop") == f"{good}/sentinel-{os.geteuid()}-shop"
-    monkeypatch.setattr(rundir, "TEMPORARY", ())
+    assert run_dir.auto_path("p", "/r", service="shop") == f"{good}/sentinel-{os.geteuid()}-shop"
+    monkeypatch.setattr(run_dir, "TEMPORARY", ())
     monkeypatch.chdir(good)
-    assert rundir.auto_path("p", "/r", service="shop") == ""
+    assert run_dir.auto_path("p", "/r", service="shop") == ""
 
 
 def test_a_temporary_directory_that_cannot_be_written_to_is_passed_over(place: Path) -> None:
@@ -340,9 +341,9 @@ def test_the_name_is_one_over_releases(
         (tmp_path / "app" / link).unlink(missing_ok=True)
         (tmp_path / "app" / link).symlink_to(folder / number)
         (tmp_path / "app" / f"{link}-too").unlink(missing_ok=True)
-        rundir.lasting_path.cache_clear()
+        run_dir.lasting_path.cache_clear()
         for root in (folder / number / inside, tmp_path / "app" / link / inside):
-            names.add(rundir.lasting_path(str(root)))
+            names.add(run_dir.lasting_path(str(root)))
     assert names == {os.path.normpath(tmp_path.resolve() / "app" / link / inside)}
 
 
@@ -352,10 +353,10 @@ def test_a_process_keeps_its_name_when_the_link_moves(tmp_path: Path) -> None:
     for number in ("1", "2"):
         (site / number).mkdir(parents=True)
     (site / "live").symlink_to("1")
-    before = rundir.lasting_path(str(site / "1"))
+    before = run_dir.lasting_path(str(site / "1"))
     (site / "live").unlink()
     (site / "live").symlink_to("2")
-    assert rundir.lasting_path(str(site / "1")) == before == str(site / "live")
+    assert run_dir.lasting_path(str(site / "1")) == before == str(site / "live")
 
 
 def test_links_that_name_no_release_count_for_nothing(tmp_path: Path) -> None:
@@ -366,10 +367,10 @@ def test_links_that_name_no_release_count_for_nothing(tmp_path: Path) -> None:
     (home / "broken").symlink_to("nothing")
     (home / "circle").symlink_to("circle")
     (home / "link").symlink_to("two")
-    one, two = (rundir.auto_path("p", home / name) for name in ("one", "two"))
+    one, two = (run_dir.auto_path("p", home / name) for name in ("one", "two"))
     assert one != two
-    assert rundir.lasting_path(str(home / "one")) == str(home / "one")
-    assert two == rundir.auto_path("p", home / "link")
+    assert run_dir.lasting_path(str(home / "one")) == str(home / "one")
+    assert two == run_dir.auto_path("p", home / "link")
 
 
 def test_a_service_may_have_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from metrics.shared.directory import Directory
-from metrics.shared.lanes import HEADER_SIZE
-from metrics.shared.model import Snapshot
-from metrics.shared.reader import OwnMemory, Reader
+from metrics.samples import Snapshot
+from metrics.shared.files.directory import Directory
+from metrics.shared.files.lanes import HEADER_SIZE
+from metrics.shared.reading.reader import OwnMemory, Reader
 from tests.store_peers import figures, peers, run
 
 CASES = 250

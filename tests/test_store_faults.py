@@ -423,7 +423,7 @@ def test_lane_cut_short_while_its_process_lives(store_dir: Path, size: int) -> N
 def test_kill_in_the_middle_of_an_append(store_dir: Path) -> None:
     """Half a record at the index's end is cut off by the next process that appends."""
     half = """
-    from metrics.shared import index
+    from metrics.shared.files import index
     c = counter("c", ["l"])
     c.labels("whole").inc(3)
     write = os.pwrite
@@ -487,7 +487,7 @@ def test_stopped_holder_of_a_lock(store_dir: Path, lock: str) -> None:
 
 def test_too_many_lanes(store_dir: Path) -> None:
     """A process without a lane counts in memory, and takes one that becomes free."""
-    make = "from metrics.shared import lanes; lanes.MAX_LANES = 2; c = counter(); c.inc()"
+    make = "from metrics.shared.files import lanes; lanes.MAX_LANES = 2; c = counter(); c.inc()"
     with Peer(store_dir, make) as one, Peer(store_dir, make) as two:
         assert one.scrape() == {"c_total": 2.0}
         with Peer(store_dir, make) as three:

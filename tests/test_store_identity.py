@@ -10,19 +10,23 @@ from typing import Any
 
 import pytest
 
-from health.workers import _Memory
-from metrics import process_figures
-from metrics.shared import Worker, identity
+from health.application.watch import _Memory
+from metrics.collectors import process_figures
+from metrics.shared import Worker
+from metrics.system import process_identity
 from tests.harness import ROOT, project_env, run_python
 
-OURS = {"pid_namespace": identity.pid_namespace(), "start_ticks": identity.start_ticks()}
+OURS = {
+    "pid_namespace": process_identity.pid_namespace(),
+    "start_ticks": process_identity.start_ticks(),
+}
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pid namespaces are Linux'")
 
 SIDECAR = """
 import django
 django.setup()
 from metrics import shared
-from metrics.kind import declare_process_kind
+from metrics.system.process_kind import declare_process_kind
 from metrics.registry import METRICS
 declare_process_kind("sidecar")
 METRICS.record_request("echo", "success", 0.5)
@@ -92,9 +96,10 @@ def test_sidecars_in_pid_namespaces_of_their_own(tmp_path: Path) -> None:
             """
 import django
 django.setup()
-from metrics import scrape, shared
+from metrics.scraping import scraper
+from metrics import shared
 print([(w.pid, w.kind, w.alive) for w in shared.current().workers()])
-print(scrape.render(names=["sentinel_requests_total", "process_threads"]).text, end="")
+print(scraper.render(names=["sentinel_requests_total", "process_threads"]).text, end="")
 """,
         )
     finally:

@@ -13,13 +13,13 @@ import pytest
 
 from metrics.registry import Metrics
 from metrics.shared import Snapshot, Store
-from metrics.shared.catalog import FamilyKey, FamilyRecord
-from metrics.shared.directory import Directory
 from metrics.shared.errors import REASONS, RecordTooLargeError, reason_of
+from metrics.shared.files.catalog import FamilyKey, FamilyRecord
+from metrics.shared.files.directory import Directory
+from metrics.shared.files.index_records import MAX_PAYLOAD, pack_record
+from metrics.shared.files.lanes import FIRST_CELLS, HEADER_SIZE, SPARE_CELLS, size_for
 from metrics.shared.gauges import gauge_entries, merge_gauge
-from metrics.shared.lanes import FIRST_CELLS, HEADER_SIZE, SPARE_CELLS, size_for
-from metrics.shared.reader import OwnMemory, Reader
-from metrics.shared.records import MAX_PAYLOAD, pack_record
+from metrics.shared.reading.reader import OwnMemory, Reader
 from metrics.shared.values import ATOMIC, GaugeValue, Value
 from tests.store_peers import figures, run
 
@@ -168,7 +168,8 @@ def test_handlers_and_finalisers_inside_the_slow_path(tmp_path: Path) -> None:
     """What records while a series is being made, or a lane taken, neither hangs nor is lost."""
     code = """
     from metrics.registry import METRICS
-    from metrics.shared import index, locks
+    from metrics.shared.files import index
+    from metrics.system import flock
     c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], registry=SHARED)
     inside = [0]; depth = [0]
     def intrude():
@@ -186,10 +187,10 @@ def test_handlers_and_finalisers_inside_the_slow_path(tmp_path: Path) -> None:
             if name in ("pwrite", "fstat", "ftruncate", "pread", "stat"):
                 intrude()
             return getattr(os, name)
-    index.os = OS(); locks.os = OS()
+    index.os = OS(); flock.os = OS()
     for i in range(20):
         c.labels("a").inc(); c.labels(str(i)).inc(); h.labels(str(i)).observe(1)
-    index.os = locks.os = os
+    index.os = flock.os = os
     print(json.dumps([inside[0], scrape(), store._table.homeless, len(store.cells) > 0, LOG]))
     """
     inside, found, homeless, fast, log = run(tmp_path / "run", code)
@@ -268,7 +269,7 @@ def test_gauge_at_the_very_end_of_a_lane_that_cannot_grow(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gauge half of whose cells would fit into the lane counts wholly in memory."""
-    from metrics.shared import locks
+    from metrics.system import flock
 
     fill = (size_for(0) - HEADER_SIZE) // 8
     for number in range(fill - 5):
@@ -277,7 +278,7 @@ def test_gauge_at_the_very_end_of_a_lane_that_cannot_grow(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(locks, "allocate", full)
+    monkeypatch.setattr(flock, "allocate", full)
     key = FamilyKey("g", "gauge", "max", ("l",), ())
     for number in range(4):
         store.series(key, (str(number),), "help")[0].set(number + 7)
@@ -357,7 +358,7 @@ def test_record_that_is_too_large_is_refused() -> None:
 
 def test_every_fault_has_a_reason() -> None:
     """Each fault is counted under one of the words that the store exports."""
-    from metrics.rundir import RunDirError
+    from metrics.system.run_dir import RunDirError
 
     for error, reason in (
         (OSError(28, "x"), "no_space"),

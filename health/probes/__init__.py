@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from health.probes.base import Probe, ProbeError
 from health.probes.build import build
+from health.probes.cache import CacheProbe
 from health.probes.celery import CeleryProbe
 from health.probes.database import DatabaseProbe, MigrationsProbe
 from health.probes.functions import CallableProbe, HealthCheckProbe
 from health.probes.http import HTTPProbe
 from health.probes.mcp import MCPProbe
-from health.probes.network import CacheProbe, TCPProbe
 from health.probes.redis import RedisProbe
 from health.probes.system import DiskProbe, MemoryProbe
+from health.probes.tcp import TCPProbe
 
 __all__ = [
     "CacheProbe",

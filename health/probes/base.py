@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from health.scrub import secrets_in
+from health.redact import secrets_in
 
 
 class ProbeError(Exception):
@@ -41,7 +41,7 @@ class Probe(abc.ABC):
     def secrets(self) -> Iterator[str]:
         """Yield the values that no text may show: those of fields without ``repr``.
 
-        What is shorter than `health.scrub.MIN_SECRET` would black out half of every text.
+        What is shorter than `health.redact.MIN_SECRET` would black out half of every text.
         """
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return secrets_in(type(self), values)

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from health.config import SETTING, BackendConfig
+from health.conf.backends import SETTING, BackendConfig
 from health.probes.base import Probe
 from health.probes.functions import CallableProbe, HealthCheckProbe, is_health_check
 from health.probes.options import problem_of_call, problems
-from health.scrub import scrub, secrets_in
+from health.redact import scrub, secrets_in
 
 P = TypeVar("P")
 

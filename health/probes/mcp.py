@@ -23,8 +23,8 @@ from typing import Any
 import urllib3
 
 from health.probes.base import Probe, ProbeError
-from health.probes.http import tls_context
 from health.probes.options import FilePath
+from health.probes.tls import tls_context
 
 VERSION = "2025-06-18"
 MAX_BYTES = 1024 * 1024

@@ -1,112 +1,54 @@
-"""What each of the two servers runs as: ``python -m health.supervisor.child``.
-
-A program of its own and not a fork of the command, so that gunicorn's arbiters hold
-nothing of Django: they stay small, and HUP reloads the code and the settings.
-"""
+"""One of the two processes that the parent of `serve` starts."""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import os
-import sys
-from collections.abc import Sequence
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from health.supervisor.lifeline import die_with_parent
-from health.supervisor.vitals import Vitals, inherit
-from metrics.kind import declare_process_kind
-
-MODULE = "health.supervisor.child"
+from health.supervisor.signal_masks import holding_back
 
 
-def application_argv(
-    wsgi_app: str,
-    asgi_app: str,
-    words: Sequence[str],
-    *,
-    health_bind: str,
-    run_dir: str,
-    vitals: Vitals,
-) -> list[str]:
-    """Return the command of the application's gunicorn, a child of this process.
+@dataclass
+class Child:
+    """A process of ours: its command, and its process id while it runs.
 
-    ``words`` are gunicorn's own; ``health_bind`` is the address that it must leave to
-    the health server, ``run_dir`` the run directory, each empty where there is none.
+    It leads a process group of its own, so that Ctrl-C reaches the parent alone and
+    whatever it leaves behind can be found.
     """
-    return [
-        *_command("application", vitals),
-        *("--bind", health_bind, "--run-dir", run_dir),
-        *("--wsgi-app", wsgi_app, "--asgi-app", asgi_app, "--", *words),
-    ]
 
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    pass_fds: Sequence[int] = ()
+    pid: int = 0
+    started: float = 0.0
 
-def health_argv(bind: str, *, vitals: Vitals | None = None) -> list[str]:
-    """Return the command of the health server.
+    def start(self) -> None:
+        """Start it."""
+        with holding_back():
+            process = subprocess.Popen(
+                self.argv,
+                env={**os.environ, **self.env},
+                pass_fds=self.pass_fds,
+                process_group=0,
+            )
+        # Every child is reaped in one place, by waitpid; Popen must not try as well.
+        process.returncode = 0
+        self.pid, self.started = process.pid, time.monotonic()
 
-    With ``vitals``, which it shares with the application, it is a child of this
-    process; without, it stands alone.
-    """
-    return [*_command("health", vitals), "--bind", bind]
+    def signal(self, sig: int) -> None:
+        """Send it ``sig``; nothing happens when it does not run."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, sig)
 
-
-def open_standard_descriptors() -> None:
-    """Open what is closed of stdin, stdout and stderr on the null device.
-
-    Else the next files get their numbers: what C code prints would go into the store.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
-
-
-def _command(server: str, vitals: Vitals | None) -> list[str]:
-    head = [sys.executable, "-m", MODULE, server]
-    if vitals is None:
-        return head
-    return [*head, "--parent", str(os.getpid()), "--vitals", str(vitals.descriptor)]
-
-
-def main() -> None:
-    """Run the server that the command line names."""
-    open_standard_descriptors()
-    words = sys.argv[1:]
-    own, rest = words, []
-    if "--" in words:
-        cut = words.index("--")
-        own, rest = words[:cut], words[cut + 1 :]
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
-    parser.add_argument("server", choices=["application", "health"])
-    parser.add_argument("--parent", type=int)
-    parser.add_argument("--vitals", type=int)
-    parser.add_argument("--wsgi-app", default="")
-    parser.add_argument("--asgi-app", default="")
-    parser.add_argument("--bind", default="")
-    parser.add_argument("--run-dir", default="")
-    given = parser.parse_args(own)
-    if given.parent is not None:
-        die_with_parent(given.parent)
-    if given.vitals is not None:
-        inherit(given.vitals)
-    from health import gunicorn as hooks
-    from health.supervisor import servers
-
-    if given.server == "application":
-        declare_process_kind(hooks.ARBITER_KIND)
-        sys.argv = [sys.argv[0], *rest]  # gunicorn reads its words there
-        servers.ServedApplication(
-            wsgi_app=given.wsgi_app,
-            asgi_app=given.asgi_app,
-            health_bind=given.bind,
-            run_dir=given.run_dir,
-        ).run()
-    else:
-        declare_process_kind("health_server")
-        # Imported by name only in the worker, when gunicorn calls them.
-        from health import server
-
-        servers.HealthServer(
-            bind=given.bind, load=server.application, prober=server.start_prober
-        ).run()
-
-
-if __name__ == "__main__":
-    main()
+    def ended(self) -> None:
+        """Note that it was reaped, and kill what is left of its group."""
+        pid, self.pid = self.pid, 0
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)

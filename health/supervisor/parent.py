@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
-from health.supervisor.lifeline import adopt_orphans
-from health.supervisor.process import Child
+from health.supervisor.child import Child
+from health.supervisor.parent_death import adopt_orphans
 
 logger = logging.getLogger(__name__)
 

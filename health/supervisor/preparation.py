@@ -12,14 +12,16 @@ import os
 import time
 from typing import Any
 
-from health import board, drain, lifecycle
+from health import board
 from health import conf as settings_of_health
 from health.conf import WEB_SERVERS, conf
-from health.locks import FileLock
+from health.readiness import drain
+from health.supervisor import lifecycle
 from metrics import shared
 from metrics.conf import conf as metrics_conf
-from metrics.rundir import ensure_private
 from metrics.shared.errors import StoreError
+from metrics.system.file_lock import FileLock
+from metrics.system.run_dir import ensure_private
 
 logger = logging.getLogger(__name__)
 

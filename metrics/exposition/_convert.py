@@ -15,7 +15,7 @@ from prometheus_client.samples import Exemplar, Sample, Timestamp
 
 from metrics.exposition._names import safe
 from metrics.exposition._numbers import spell_bound
-from metrics.shared.model import Family, Labels, SampleKey
+from metrics.samples import Family, Labels, SampleKey
 
 # Which samples of a type carry a bound: by suffix, and under which label.
 _BOUND = {

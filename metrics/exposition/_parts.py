@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from metrics.exposition._names import metric_name
 from metrics.exposition._negotiation import Format
-from metrics.shared.model import Block, Family, Labels, Samples
+from metrics.samples import Block, Family, Labels, Samples
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "counter": ("_total",),

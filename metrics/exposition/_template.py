@@ -25,8 +25,8 @@ from metrics.exposition._names import (
 from metrics.exposition._negotiation import Format
 from metrics.exposition._numbers import exemplar_text, spell, timestamp_text
 from metrics.exposition._parts import Part, parts
-from metrics.shared.model import Block, Family, Labels
-from metrics.shared.quiet import collector_paused
+from metrics.samples import Block, Family, Labels
+from metrics.system.gc_pause import collector_paused
 
 # What OpenMetrics says of a sample's value, as bits of `Template.rules`.
 _NOT_NEGATIVE = 1

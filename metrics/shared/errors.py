@@ -73,6 +73,6 @@ def reason_of(error: BaseException) -> str:
         return error.reason
     if isinstance(error, OSError) and error.errno is not None:
         return _BY_ERRNO.get(error.errno, StoreError.reason)
-    from metrics.rundir import RunDirError
+    from metrics.system.run_dir import RunDirError
 
     return NO_PERMISSION if isinstance(error, RunDirError) else StoreError.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from metrics.shared.catalog import LIVING_ONLY, FamilyRecord
+from metrics.shared.files.catalog import LIVING_ONLY, FamilyRecord
 
 
 def merge_gauge(mode: str, entries: Iterable[tuple[float, float]]) -> float:

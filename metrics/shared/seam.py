@@ -21,7 +21,7 @@ from prometheus_client import metrics as client_metrics
 from prometheus_client import values as client_values
 
 from metrics.shared import ownership
-from metrics.shared.catalog import FamilyKey
+from metrics.shared.files.catalog import FamilyKey
 from metrics.shared.store import Store
 from metrics.shared.values import Value
 

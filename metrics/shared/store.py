@@ -22,16 +22,16 @@ from typing import TypeVar
 from prometheus_client.samples import Exemplar
 
 from metrics import uwsgi
-from metrics.shared.attachment import Attachment
-from metrics.shared.catalog import FamilyKey, LabelValues
-from metrics.shared.directory import Directory
+from metrics.samples import Layout, Snapshot
 from metrics.shared.errors import ReplacedError
-from metrics.shared.lanes import Worker
-from metrics.shared.limits import DROPPED_HELP, DROPPED_KEY
-from metrics.shared.model import Layout, Snapshot
-from metrics.shared.reader import OwnMemory, Reader
-from metrics.shared.series import SeriesTable, full_name
+from metrics.shared.files.catalog import FamilyKey, LabelValues
+from metrics.shared.files.directory import Directory
+from metrics.shared.files.lanes import Worker
+from metrics.shared.reading.reader import OwnMemory, Reader
 from metrics.shared.values import GaugeValue, Value
+from metrics.shared.writing.attachment import Attachment
+from metrics.shared.writing.series import SeriesTable, full_name
+from metrics.shared.writing.series_limit import DROPPED_HELP, DROPPED_KEY
 
 EMPTY = memoryview(bytearray()).cast("d")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from health import drain
 from health.conf import conf
+from health.readiness import drain
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 

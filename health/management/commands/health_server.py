@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from health.supervisor import activation, addresses, child, options
+from health.supervisor import addresses, entry, environment, systemd_sockets
 
 
 class Command(BaseCommand):
@@ -28,8 +28,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Replace this process, which holds all of Django, by the small arbiter."""
-        bind = given["bind"] or options.health_bind()
-        sockets = activation.take()
+        bind = given["bind"] or environment.health_bind()
+        sockets = systemd_sockets.take()
         if (only := sockets.health or sockets.application) is not None:
             bind = f"fd://{only}"
         if not bind:
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(f"the health server {e}") from e
         search = [os.path.abspath(sys.path[0]), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, search))
-        argv = child.health_argv(bind)
+        argv = entry.health_argv(bind)
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(argv[0], argv)

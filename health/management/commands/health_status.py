@@ -9,9 +9,9 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from health import report
-from health.policy import UNKNOWN
-from health.readiness import assess
+from health.core import verdict_text
+from health.core.policy import UNKNOWN
+from health.readiness.assessment import assess
 
 
 class Command(BaseCommand):
@@ -36,8 +36,8 @@ class Command(BaseCommand):
         try:
             verdict = assess(exclude=options["exclude"], tags=options["tag"])
         except ImproperlyConfigured as e:
-            raise CommandError(str(e), returncode=report.EXIT_CODES[UNKNOWN]) from e
-        render = report.as_json if options["format"] == "json" else report.as_table
+            raise CommandError(str(e), returncode=verdict_text.EXIT_CODES[UNKNOWN]) from e
+        render = verdict_text.as_json if options["format"] == "json" else verdict_text.as_table
         self.stdout.write(render(verdict))
-        if code := report.EXIT_CODES[verdict.status]:
+        if code := verdict_text.EXIT_CODES[verdict.status]:
             sys.exit(code)

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from health import logs
 from health.conf import conf
-from health.once import probe_once
-from health.prober import Prober
+from health.prober.leader import Prober
+from health.prober.once import probe_once
 
 
 class Command(BaseCommand):

@@ -12,11 +12,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
 
 from health import logs
+from health.application.life_signs import Vitals
 from health.conf import conf
-from health.supervisor import activation, addresses, child, options, preparation
+from health.supervisor import addresses, entry, environment, preparation, systemd_sockets
+from health.supervisor.child import Child
 from health.supervisor.parent import Supervisor
-from health.supervisor.process import Child
-from health.supervisor.vitals import Vitals
 
 
 class Command(BaseCommand):
@@ -59,10 +59,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Serve until the end; exits with the parent's status."""
-        child.open_standard_descriptors()
+        entry.open_standard_descriptors()
         logs.be_heard()
-        health_bind = given["health_bind"] or options.health_bind()
-        sockets = activation.take()
+        health_bind = given["health_bind"] or environment.health_bind()
+        sockets = systemd_sockets.take()
         if sockets.application is not None:
             given["bind"] = f"fd://{sockets.application}"
         if sockets.health is not None:
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         try:
             wsgi_app, asgi_app = _application_names()
             drain_seconds = conf.drain_seconds
-            options.workers()
+            environment.workers()
             words = _gunicorn_words(given)
             if given["no_health"]:
                 health_bind = ""
@@ -85,7 +85,7 @@ class Command(BaseCommand):
         vitals = Vitals.create()
         application = Child(
             "application",
-            child.application_argv(
+            entry.application_argv(
                 wsgi_app,
                 asgi_app,
                 words,
@@ -99,7 +99,7 @@ class Command(BaseCommand):
         )
         health = Child(
             "health server",
-            child.health_argv(health_bind, vitals=vitals),
+            entry.health_argv(health_bind, vitals=vitals),
             # systemd is to hear READY from the application alone
             env={**path, "NOTIFY_SOCKET": ""},
             pass_fds=[*sockets.for_health(), vitals.descriptor],

@@ -17,10 +17,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from metrics import scrape, shared
+from metrics import shared
 from metrics.conf import conf
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
-from metrics.gather import show_the_applications
+from metrics.scraping import scraper
+from metrics.scraping.gather import show_the_applications
 from metrics.shared import Family
 
 FORMATS = {"text": TEXT_0_0_4, "openmetrics": OPENMETRICS_1_0_0}
@@ -119,11 +120,11 @@ class Command(BaseCommand):
 
     def _text(self, fmt: str, pattern: re.Pattern[str] | None) -> tuple[str, Collection[str]]:
         if fmt == "json":
-            figures, left_out = scrape.read()
+            figures, left_out = scraper.read()
             return as_json(figures, pattern), left_out
         names = None
         if pattern is not None:
-            families = [figures.family for figures in scrape.families()]
+            families = [figures.family for figures in scraper.families()]
             names = [
                 key.name
                 for family in families
@@ -131,7 +132,7 @@ class Command(BaseCommand):
                 if pattern.search(key.name)
             ]
             names += [family.name for family in families if pattern.search(text_name(family))]
-        rendered = scrape.render(FORMATS[fmt], names=names)
+        rendered = scraper.render(FORMATS[fmt], names=names)
         return rendered.text, rendered.left_out
 
     def _write(self, output: Path, text: str) -> None:
@@ -150,7 +151,7 @@ class Command(BaseCommand):
         buffer.flush()
 
 
-def as_json(figures: Collection[scrape.FamilyFigures], pattern: re.Pattern[str] | None) -> str:
+def as_json(figures: Collection[scraper.FamilyFigures], pattern: re.Pattern[str] | None) -> str:
     """Return families as a JSON list; what is not finite is spelled as a string.
 
     Names are those of the text format, so a counter's ends in ``_total``.

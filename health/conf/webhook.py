@@ -1,0 +1,74 @@
+"""Tells somebody outside that a backend fell ill, and that it recovered.
+
+A message a change at most, and no more than one in a set time for each backend: what
+flaps in between is not told, but where it ended is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+from django.core.exceptions import ImproperlyConfigured
+
+from health.conf.backends import is_seconds
+
+SETTING = "SENTINEL_WEBHOOK"
+
+
+@dataclass(frozen=True)
+class WebhookConfig:
+    """Where messages go. Times are in seconds; the URL and headers may hold secrets."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    min_seconds: float = 60.0
+    timeout: float = 5.0
+
+
+def parse(value: Any) -> WebhookConfig | None:
+    """Return what the setting says; None for None. Raises ImproperlyConfigured."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ImproperlyConfigured(f"{SETTING} must be None or a dictionary")
+    known = {"URL": "", "HEADERS": {}, "MIN_SECONDS": 60, "TIMEOUT": 5}
+    for key in value:
+        if key not in known:
+            raise ImproperlyConfigured(
+                f"{SETTING}[{key!r}] is no option; there are {', '.join(known)}"
+            )
+    get = {**known, **value}
+    _demand_url(get["URL"])
+    words = itertools.chain(*get["HEADERS"].items()) if isinstance(get["HEADERS"], Mapping) else [0]
+    if not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise ImproperlyConfigured(
+            f"{SETTING}['HEADERS'] must be a dictionary of printable text to printable text"
+        )
+    for key, least in (("MIN_SECONDS", 0.0), ("TIMEOUT", 0.001)):
+        if not is_seconds(get[key]) or get[key] < least:
+            raise ImproperlyConfigured(
+                f"{SETTING}[{key!r}] must be a number of seconds, {least:g} or more"
+            )
+    return WebhookConfig(
+        get["URL"], dict(get["HEADERS"]), float(get["MIN_SECONDS"]), float(get["TIMEOUT"])
+    )
+
+
+def _demand_url(url: Any) -> None:
+    """Refuse what is no address to send to, without showing it: it may be the secret."""
+    try:
+        parts = urllib3.util.parse_url(url) if isinstance(url, str) and url.isprintable() else None
+    except urllib3.exceptions.LocationParseError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.host:
+        raise ImproperlyConfigured(
+            f"{SETTING}['URL'] must begin with http:// or https:// and name a host"
+        )
+    if parts.auth is not None:
+        raise ImproperlyConfigured(
+            f"{SETTING}['URL'] must not hold credentials; give an Authorization header in HEADERS"
+        )

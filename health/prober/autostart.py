@@ -1,0 +1,54 @@
+"""Starts the prober in a process that serves requests, once, and after the fork."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+from health.conf import FILE, conf
+from health.families import FAULTS
+from health.prober.leader import Prober
+
+logger = logging.getLogger(__name__)
+
+
+_guard = threading.Lock()
+_own: tuple[int, Prober | None] = (0, None)
+
+
+def is_started() -> bool:
+    """Whether `ensure_started` was called in this process, whatever came of it."""
+    return _own[0] == os.getpid()
+
+
+def ensure_started() -> bool:
+    """Start the prober in this process, once, if there is anything to probe.
+
+    Whether this call did. For processes that serve requests; they call it after the
+    fork. With ``SENTINEL_RUN_DIR = None`` nothing starts: what a test sees must be its
+    own doing. Where the automatic directory has no place, each process probes for itself.
+    Never raises.
+    """
+    global _own
+    pid = os.getpid()
+    if _own[0] == pid:
+        return False
+    with _guard:
+        if _own[0] == pid:
+            return False
+        prober = None
+        try:
+            if conf.backends and (conf.run_dir_is_wanted or conf.health_store != FILE):
+                prober = Prober()
+                prober.start()
+        except Exception:
+            FAULTS.labels("prober").inc()
+            logger.exception("the prober could not be started")
+        _own = (pid, prober)
+        return prober is not None
+
+
+os.register_at_fork(
+    before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
+)

@@ -1,0 +1,139 @@
+"""The prober: whose turn it is to probe, and how it starts and ends.
+
+One process of those that share a board probes; the others stand by. Three kinds of
+thread do the work, so that none can hold up another: the loop of
+`health.prober.schedule`, which only looks at the clock; a pool, in which probes may
+hang; and the publisher, which writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+from health import election as elections
+from health.board import BOARD
+from health.board.health_map import BackendHealthMap
+from health.conf import conf
+from health.conf.backends import BackendConfig
+from health.conf.backends import declare as declared
+from health.connections import scoped_connections
+from health.election import AloneElection, Election
+from health.families import FAULTS, HUNG_PROBES
+from health.prober.history import Recorder
+from health.prober.outcome import make_probe
+from health.prober.pool import ProbePool, Run
+from health.prober.publisher import Publisher
+from health.prober.schedule import Round, Target
+
+logger = logging.getLogger(__name__)
+
+
+class Prober:
+    """Probes ``backends`` (those of the settings) and puts the results on ``board``.
+
+    Runs in a thread between `start` and `stop`, or in the caller's with `run_forever`.
+    Start it after a fork, never before.
+    """
+
+    def __init__(
+        self,
+        board: BackendHealthMap = BOARD,
+        backends: Mapping[str, BackendConfig] | None = None,
+        *,
+        election: Election | None = None,
+    ) -> None:
+        self._board = board
+        self._backends = conf.backends if backends is None else backends
+        if election is None:
+            election = elections.configured() if board is BOARD else AloneElection()
+        self._election = election
+        self._inbox: queue.SimpleQueue[Run | Iterable[str] | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._leading = False
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this is the one that probes, rather than standing by."""
+        return self._leading
+
+    def start(self) -> None:
+        """Run in a daemon thread of this process."""
+        self._thread = threading.Thread(
+            target=self.run_forever, name="sentinel-prober", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """End `run_forever`, from any thread, and wait for the thread of `start` so long."""
+        self._stopping.set()
+        self._inbox.put(None)
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def run_forever(self) -> None:
+        """Stand by until it is this process's turn, then probe, until `stop`."""
+        failing = False
+        self._board.document()  # one in a cache is followed from the first look on
+        while not self._stopping.is_set():
+            try:
+                with scoped_connections():
+                    won = self._election.win()
+                if won:
+                    failing = False
+                    self._lead()
+            except Exception as e:
+                FAULTS.labels("election").inc()
+                if not failing:
+                    logger.exception("the prober cannot do its work, will go on trying: %s", e)
+                failing = True
+            self._stopping.wait(self._standby_seconds)
+
+    @property
+    def _standby_seconds(self) -> float:
+        """How often to see whether the holder is gone: often enough in the shortest interval."""
+        return min([1.0, *(c.interval / 4 for c in self._backends.values())])
+
+    def _lead(self) -> None:
+        logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())
+        inbox = self._inbox
+        declare = functools.partial(declared, backends=self._backends)
+        publisher = Publisher(
+            self._board,
+            self._election,
+            renew_seconds=self._election.renew_seconds,
+            published=inbox.put,
+            lost=lambda: inbox.put(None),
+            declare=declare,
+        )
+        pool = ProbePool(inbox.put)
+        recorder = Recorder(self._board) if self._board is BOARD else None
+        targets = {
+            name: Target(c, make_probe(c), time.monotonic()) for name, c in self._backends.items()
+        }
+        self._leading = True
+        publisher.start()
+        try:
+            with scoped_connections():
+                self._board.update(declare)
+            if recorder is not None:
+                recorder.start()
+            Round(self._board, targets, pool, publisher, inbox, self._stopping).run()
+        finally:
+            self._leading = False
+            publisher.stop(2.0)  # before the resignation: it renews what that gives up
+            if recorder is not None and recorder.is_alive:
+                recorder.stop(2.0)
+            pool.close()
+            self._inbox = queue.SimpleQueue()  # late answers go to the old one
+            with scoped_connections():
+                self._election.resign()
+            for target in targets.values():
+                HUNG_PROBES.dec(target.hung)
+                target.probe.close()

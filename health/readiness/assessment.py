@@ -1,0 +1,121 @@
+"""The one way to ask for readiness: views, commands and pages call this.
+
+It reads the board and the drain mark: microseconds, and nothing is sent to a backend.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Collection
+from types import MappingProxyType
+
+from health.board import BOARD
+from health.conf import ReadinessSettings, conf
+from health.core import clock
+from health.core.backend import BackendHealth
+from health.core.document import Document
+from health.core.policy import NOT_READY, Verdict, judge
+from health.core.record import replace
+from health.families import FAULTS
+from health.readiness.drain import is_draining
+
+logger = logging.getLogger(__name__)
+
+_last: tuple[Document, ReadinessSettings, bool, Verdict] | None = None
+"""The last verdict on the whole board, with what it was made from."""
+
+MOST_LOGGED = 20
+_logged: set[str] = set()
+"""Failures of a policy that the log has, each once a process, and no more than so many."""
+
+
+def current() -> Verdict:
+    """Return whether this service is ready, all backends considered.
+
+    While the board does not change and nothing on it grows stale, the same object:
+    its ages are those of the moment when it was made. `assess` tells those of now.
+    """
+    global _last
+    document = BOARD.document()
+    settings = conf.readiness_settings
+    draining = is_draining()
+    now = clock.now()
+    if _last is not None:
+        seen, before, drained, verdict = _last
+        same = seen is document and before is settings and drained is draining
+        if same and verdict.clock <= now <= verdict.valid_until:
+            return verdict
+    verdict = _judge(document, now, draining=draining)
+    _last = (document, settings, draining, verdict)
+    return verdict
+
+
+def assess(*, exclude: Collection[str] = (), tags: Collection[str] = ()) -> Verdict:
+    """Return the verdict without the backends in ``exclude``, or on those with ``tags`` only."""
+    return _judge(BOARD.document(), clock.now(), draining=is_draining(), exclude=exclude, tags=tags)
+
+
+def settle(document: Document) -> Document:
+    """Write into ``document`` what those need who cannot read the settings.
+
+    The names of the settings, and the verdict on what the document holds.
+    """
+    verdict = _judge(document, clock.now(), draining=False)
+    return replace(
+        document,
+        policy=conf.readiness_name,
+        shared_failure=conf.shared_failure,
+        verdict=(verdict.status, verdict.reason),
+    )
+
+
+def has_started() -> bool:
+    """Whether every configured backend was checked at least once, whatever came of it."""
+    known = BOARD.snapshot()
+    return all(name in known and known[name].checked is not None for name in conf.backends)
+
+
+def _judge(
+    document: Document,
+    now: float,
+    *,
+    draining: bool,
+    exclude: Collection[str] = (),
+    tags: Collection[str] = (),
+) -> Verdict:
+    ask = functools.partial(
+        judge,
+        with_configured(document),
+        clock=now,
+        shared_failure=conf.shared_failure,
+        draining=draining,
+        exclude=exclude,
+        tags=tags,
+    )
+    try:
+        return ask(policy=conf.readiness)
+    except Exception as e:  # noqa: BLE001 - other people's code; what it raised is logged
+        FAULTS.labels("policy").inc()
+        _log_failure(conf.readiness_name, e)
+        return replace(ask(policy=lambda _: False), status=NOT_READY, reason=None)
+
+
+def _log_failure(policy: str, error: Exception) -> None:
+    """Log what is new: anybody may ask, as often as he likes."""
+    failure = f"{policy}: {error!r}"
+    if failure not in _logged and len(_logged) < MOST_LOGGED:
+        _logged.add(failure)
+        logger.error("the readiness policy %s failed, so not ready", policy, exc_info=error)
+
+
+def with_configured(document: Document) -> Document:
+    """Add the configured backends that nobody has checked yet: known, but not healthy."""
+    missing = {
+        name: BackendHealth(name, tags=c.tags, scope=c.scope, max_age=c.max_age, probed=True)
+        for name, c in conf.backends.items()
+        if name not in document.backends
+    }
+    if not missing:
+        return document
+    return replace(document, backends=MappingProxyType({**document.backends, **missing}))
