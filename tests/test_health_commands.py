@@ -15,7 +15,7 @@ import pytest
 from health.board.health_map import BackendHealthMap
 from health.board.stores.file import FileStore
 from health.cli import main
-from health.conf.backends import declare, parse
+from health.conf.backends import parse
 from tests.harness import ROOT, Program, manage, project_env, wait_until
 
 DATABASE = {"default": {"PROBE": "health.probes.DatabaseProbe"}}
@@ -56,7 +56,7 @@ def _stale(board: BackendHealthMap, run_dir: Path) -> None:
 
 
 def _never_checked(board: BackendHealthMap, run_dir: Path) -> None:
-    board.update(lambda document: declare(document, parse(DATABASE)))
+    board.update(lambda document: document.declare(c.unchecked for c in parse(DATABASE).values()))
 
 
 def _draining(board: BackendHealthMap, run_dir: Path) -> None:

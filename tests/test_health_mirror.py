@@ -37,7 +37,7 @@ def test_every_host_has_a_copy(tmp_path: Path) -> None:
     """What one host puts on the board of a cache, sentinel-health says on each that follows it."""
     hosts = [tmp_path / "a", tmp_path / "b"]
     ours, theirs = (
-        BackendHealthMap(CacheStore("default", Mirror(host, strict=False))) for host in hosts
+        BackendHealthMap(CacheStore("default", Mirror(host, strict=False).show)) for host in hosts
     )
     assert theirs.is_empty
     for healthy, word in ((True, "ready"), (False, "not_ready")):

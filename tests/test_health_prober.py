@@ -15,7 +15,6 @@ import pytest
 from health.board.health_map import BackendHealthMap
 from health.board.stores.file import FileStore
 from health.conf.backends import BackendConfig, parse
-from health.election.file import FileElection
 from health.prober.leader import Prober
 from health.prober.schedule import MAX_HUNG
 from metrics.registry import REGISTRY
@@ -183,7 +182,7 @@ def test_one_of_two_probes_and_the_other_takes_over(tmp_path: Path) -> None:
     """While one prober holds the lock another stands by, and follows when it ends."""
     stores = [FileStore(tmp_path / "run", strict=False) for _ in range(2)]
     probers = [
-        Prober(BackendHealthMap(s), backend(lambda: None), election=FileElection(s)) for s in stores
+        Prober(BackendHealthMap(s), backend(lambda: None), election=s.election()) for s in stores
     ]
     for prober in probers:
         prober.start()
@@ -205,7 +204,7 @@ def test_a_directory_that_vanishes_ends_the_term(tmp_path: Path) -> None:
 
     store = FileStore(tmp_path / "run", strict=False)
     board = BackendHealthMap(store)
-    with probing(backend(lambda: None), board, election=FileElection(store)):
+    with probing(backend(lambda: None), board, election=store.election()):
         wait_until(lambda: board.is_healthy("db"), "healthy")
         shutil.rmtree(tmp_path / "run")
         wait_until(lambda: board.is_healthy("db") and board["db"].probed, "healthy again")
@@ -232,7 +231,7 @@ def test_a_board_that_cannot_be_written_at_first_is_written_later(tmp_path: Path
     store.prepare()
     (run_dir / "health" / "board.new").mkdir()  # writing beside fails
     board = BackendHealthMap(store)
-    with probing(backend(lambda: None), board, election=FileElection(store)):
+    with probing(backend(lambda: None), board, election=store.election()):
         time.sleep(0.4)
         assert board.is_empty
         (run_dir / "health" / "board.new").rmdir()

@@ -16,7 +16,7 @@ from django.test import AsyncClient, Client, override_settings
 
 from health import views
 from health.board import BOARD
-from health.conf.backends import declare, parse
+from health.conf.backends import parse
 from health.core import clock
 from health.prober import autostart
 from health.readiness import drain
@@ -90,7 +90,7 @@ def test_not_ready_while_draining() -> None:
 def test_an_outage_of_what_all_share_leaves_the_host_in_the_balancer() -> None:
     """With the setting, ill shared backends alone are degraded and ready, in every format."""
     shared = parse({"db": {**DATABASE, "SCOPE": "shared", "FALL": 1}, "own": DATABASE})
-    BOARD.update(lambda document: declare(document, shared))
+    BOARD.update(lambda document: document.declare(c.unchecked for c in shared.values()))
     BOARD.report("db", False)
     BOARD.report("own", True)
     with override_settings(SENTINEL_READINESS="all"):
@@ -107,7 +107,7 @@ def test_an_outage_of_what_all_share_leaves_the_host_in_the_balancer() -> None:
 def test_stale_is_said_to_be_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check older than three intervals and a timeout counts for nothing."""
     backends = parse({"db": DATABASE})
-    BOARD.update(lambda document: declare(document, backends))
+    BOARD.update(lambda document: document.declare(c.unchecked for c in backends.values()))
     BOARD.report("db", True)
     assert answer("/ready") == (200, JSON, '{"status": "ready"}')
     later = clock.now() + 33
@@ -339,9 +339,8 @@ def test_the_page_escapes_names() -> None:
 
 def test_tags_narrow_what_counts() -> None:
     """?tag= asks for the backends that carry it."""
-    BOARD.update(
-        lambda document: declare(document, parse({"a": {**DATABASE, "TAGS": ["x"]}, "b": DATABASE}))
-    )
+    backends = parse({"a": {**DATABASE, "TAGS": ["x"]}, "b": DATABASE})
+    BOARD.update(lambda document: document.declare(c.unchecked for c in backends.values()))
     BOARD.report("a", False)
     BOARD.report("b", True)
     assert answer("/ready?tag=x")[0] == 503

@@ -27,8 +27,8 @@ def _configured_store() -> Store:
         from health.board.stores.cache import CacheStore
 
         run_dir, strict = conf.run_dir, conf.run_dir_is_auto
-        mirror = None if run_dir is None else Mirror(run_dir, strict=strict)
-        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX), mirror)
+        show = None if run_dir is None else Mirror(run_dir, strict=strict).show
+        return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX), show)
     if conf.run_dir is None:
         return MemoryStore()
     return FileStore(conf.run_dir, strict=conf.run_dir_is_auto)

@@ -1,21 +1,24 @@
-"""The board: what is known of each backend, the same in every process."""
+"""`BackendHealthMap`: what is known of each backend, for those who read and who report."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from health.board.stores.base import Change, Store
+from health.board.stores.base import Reach, Store
 from health.board.stores.memory import MemoryStore
 from health.conf.backends import MAX_NAME, is_name, is_seconds
 from health.core import clock
 from health.core.backend import BackendHealth, Observation
 from health.core.document import Document, Event
-from health.core.record import replace
+from health.election import Election
 from health.families import FAULTS
 from health.redact import scrub
+
+if TYPE_CHECKING:
+    from health.core.document import Change
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ class BackendHealthMap:
         _demand_report(name, healthy, latency, error, max_age)
         seen = Observation(healthy, latency, None if error is None else scrub(error))
         try:
-            self.observe({name: seen}, prepare=lambda d: _with_max_age(d, name, max_age))
+            self.observe({name: seen}, prepare=lambda d: d.with_max_age(name, max_age))
         except Exception as e:  # noqa: BLE001 - a cache raises what it likes
             FAULTS.labels("board").inc()
             logger.error("cannot write the health board, %s goes unreported: %s", name, e)
@@ -108,18 +111,20 @@ class BackendHealthMap:
 
     def forget(self, name: str) -> None:
         """Take a backend off the board. Raises OSError when that cannot be written."""
-        self.update(
-            lambda document: replace(
-                document,
-                backends=MappingProxyType(
-                    {key: b for key, b in document.backends.items() if key != name}
-                ),
-            )
-        )
+        self.update(lambda document: document.without(name))
 
     def clear(self) -> None:
         """Take every backend off the board, as when a service starts anew. Raises OSError."""
-        self.update(lambda document: replace(document, backends=MappingProxyType({}), verdict=None))
+        self.update(lambda document: document.cleared())
+
+    @property
+    def reach(self) -> Reach:
+        """Who sees this board."""
+        return self._store().reach
+
+    def election(self) -> Election:
+        """Return a new candidate in the election of the one process that probes for it."""
+        return self._store().election()
 
     @property
     def is_empty(self) -> bool:
@@ -165,11 +170,3 @@ def _demand_report(
     for what, seconds in (("latency", latency), ("max_age", max_age)):
         if seconds is not None and not is_seconds(seconds):
             raise ValueError(f"{what} must be None or seconds, 0 or more, not {seconds!r}")
-
-
-def _with_max_age(document: Document, name: str, max_age: float | None) -> Document:
-    before = document.backends.get(name) or BackendHealth(name)
-    if before.probed or before.max_age == max_age:
-        return document
-    after = replace(before, max_age=max_age)
-    return replace(document, backends=MappingProxyType({**document.backends, name: after}))

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from health.board.stores.file import FileStore
 from health.core.document import Document
-from health.election.file import FileElection
 from health.families import FAULTS
 
 logger = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ class Mirror:
 
     def __init__(self, run_dir: Path, *, strict: bool) -> None:
         self._store = FileStore(run_dir, strict=strict)
-        self._election = FileElection(self._store)
+        self._election = self._store.election()
         self._shown: Document | None = None
         self._failing = False
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from health.core.backend import LOCAL, SCOPES, BackendHealth
-from health.core.document import Document
-from health.core.record import replace
 
 SETTING = "SENTINEL_BACKENDS"
 MAX_NAME = 100
@@ -51,24 +48,18 @@ class BackendConfig:
         """How old a check may be before the state is stale, in seconds."""
         return 3 * self.interval + self.timeout
 
-
-def declare(document: Document, backends: Mapping[str, BackendConfig]) -> Document:
-    """Return ``document`` with ``backends`` as the probed ones, whatever is known of them.
-
-    What was probed before and is not among them goes; what is only reported stays.
-    """
-    known = {name: b for name, b in document.backends.items() if name in backends or not b.probed}
-    for name, c in backends.items():
-        known[name] = replace(
-            known.get(name) or BackendHealth(name),
-            max_age=c.max_age,
-            rise=c.rise,
-            fall=c.fall,
-            tags=c.tags,
-            scope=c.scope,
+    @property
+    def unchecked(self) -> BackendHealth:
+        """What is known of the backend before its first check: its settings."""
+        return BackendHealth(
+            self.name,
+            max_age=self.max_age,
+            rise=self.rise,
+            fall=self.fall,
+            tags=self.tags,
+            scope=self.scope,
             probed=True,
         )
-    return replace(document, backends=MappingProxyType(known))
 
 
 DEFAULTS: Mapping[str, Any] = {

@@ -1,17 +1,8 @@
-"""What is known of backends, and how one observation changes it.
-
-Only the standard library is imported here, so that ``sentinel-health`` starts quickly.
-"""
+"""What is known of one backend, and how one observation changes it."""
 
 from __future__ import annotations
 
-from health.core.record import TYPE_CHECKING, field, record, replace
-
-if TYPE_CHECKING:
-    pass
-
-frozen_mapping = type(type.__dict__)
-"""types.MappingProxyType, without the import."""
+from health.core.record import field, record, replace
 
 LOCAL = "local"
 SHARED = "shared"
@@ -57,6 +48,30 @@ class BackendHealth:
     scope: str = LOCAL
     probed: bool = False
     told: bool = True
+
+    def configured_as(self, configured: BackendHealth) -> BackendHealth:
+        """Return what is known, under the name's settings that ``configured`` carries."""
+        return replace(
+            self,
+            max_age=configured.max_age,
+            rise=configured.rise,
+            fall=configured.fall,
+            tags=configured.tags,
+            scope=configured.scope,
+            probed=True,
+        )
+
+    def without_state(self) -> BackendHealth:
+        """Return the backend as it was before its first check."""
+        return replace(
+            self,
+            healthy=None,
+            checked=None,
+            last_check=None,
+            since=None,
+            consecutive_failures=0,
+            consecutive_successes=0,
+        )
 
     def age(self, clock: float) -> float | None:
         """Return the seconds since the last check, or None when there was none."""

@@ -1,16 +1,26 @@
-"""What is known of backends, and how one observation changes it.
-
-Only the standard library is imported here, so that ``sentinel-health`` starts quickly.
-"""
+"""Everything that the processes share about the backends: one document, and its changes."""
 
 from __future__ import annotations
 
-from health.core.record import TYPE_CHECKING, field, names_of, record, replace
+import time
+
+from health.core import clock
+from health.core.backend import BackendHealth, Observation
+from health.core.record import (
+    TYPE_CHECKING,
+    field,
+    frozen_mapping,
+    names_of,
+    record,
+    replace,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
-from health.core.backend import BackendHealth, Observation, frozen_mapping
+
+    Change = Callable[["Document"], "Document"]
+    """What a writer makes of the document that it finds."""
 
 MAX_EVENTS = 500
 """How many changes a document remembers until they are recorded: each reader parses them."""
@@ -66,12 +76,70 @@ class Document:
                     Event(sequence, name, before.healthy, after.healthy, at, observation.error)
                 )
         changed = replace(
-            self,
-            backends=frozen_mapping(backends),
+            self.with_backends(backends),
             events=(*self.events, *events)[-MAX_EVENTS:],
             sequence=self.sequence + len(events),
         )
         return changed, tuple(events)
+
+    # --- backends -----------------------------------------------------------------------
+
+    def with_backends(self, backends: Mapping[str, BackendHealth]) -> Document:
+        """Return the document with ``backends`` in place of its own."""
+        return replace(self, backends=frozen_mapping(backends))
+
+    def declare(self, configured: Iterable[BackendHealth]) -> Document:
+        """Return the document with ``configured`` as the probed backends.
+
+        What is known of them stays. A backend that was probed before and is not among
+        them goes; one that is only reported stays.
+        """
+        wanted = {b.name: b for b in configured}
+        kept = {name: b for name, b in self.backends.items() if name in wanted or not b.probed}
+        declared = {name: kept.get(name, b).configured_as(b) for name, b in wanted.items()}
+        return self.with_backends(kept | declared)
+
+    def including(self, configured: Iterable[BackendHealth]) -> Document:
+        """Return the document with those of ``configured`` that it lacks, as never checked."""
+        missing = {b.name: b for b in configured if b.name not in self.backends}
+        return self.with_backends({**self.backends, **missing}) if missing else self
+
+    def without(self, name: str) -> Document:
+        """Return the document without the backend ``name``."""
+        return self.with_backends({n: b for n, b in self.backends.items() if n != name})
+
+    def cleared(self) -> Document:
+        """Return the document without any backend and without a verdict."""
+        return replace(self.with_backends({}), verdict=None)
+
+    def with_max_age(self, name: str, max_age: float | None) -> Document:
+        """Return the document with ``max_age`` (seconds) for a backend that is only reported."""
+        before = self.backends.get(name) or BackendHealth(name)
+        if before.probed or before.max_age == max_age:
+            return self
+        return self.with_backends({**self.backends, name: replace(before, max_age=max_age)})
+
+    def with_told(self, told: Mapping[str, bool]) -> Document:
+        """Return the document with the states that the webhook was told, by name."""
+        backends = {
+            name: replace(b, told=told[name]) if name in told else b
+            for name, b in self.backends.items()
+        }
+        return self.with_backends(backends)
+
+    def forgetting_states(self) -> Document:
+        """Return the document with its backends known by name only."""
+        return self.with_backends({name: b.without_state() for name, b in self.backends.items()})
+
+    def shifted(self, offset: float) -> Document:
+        """Return the document with its times on a clock that is ``offset`` seconds ahead."""
+        backends = {
+            name: b if b.checked is None else replace(b, checked=b.checked + offset)
+            for name, b in self.backends.items()
+        }
+        return replace(self.with_backends(backends), written=self.written + offset)
+
+    # --- the rest -----------------------------------------------------------------------
 
     def recorded_up_to(self, sequence: int) -> Document:
         """Return the document without the events up to ``sequence``, which are recorded."""
@@ -81,29 +149,21 @@ class Document:
             events=tuple(event for event in self.events if event.sequence > sequence),
         )
 
-    def shifted(self, offset: float) -> Document:
-        """Return the document with its times on a clock that is ``offset`` seconds ahead."""
-        backends = {
-            name: b if b.checked is None else replace(b, checked=b.checked + offset)
-            for name, b in self.backends.items()
-        }
-        return replace(self, backends=frozen_mapping(backends), written=self.written + offset)
+    def judged(
+        self, verdict: tuple[str, str | None], *, policy: str, shared_failure: str
+    ) -> Document:
+        """Return the document with a verdict on it, and the settings that led to it."""
+        return replace(self, policy=policy, shared_failure=shared_failure, verdict=verdict)
 
-    def forgetting_states(self) -> Document:
-        """Return the document with its backends known by name only."""
-        backends = {
-            name: replace(
-                b,
-                healthy=None,
-                checked=None,
-                last_check=None,
-                since=None,
-                consecutive_failures=0,
-                consecutive_successes=0,
-            )
-            for name, b in self.backends.items()
-        }
-        return replace(self, backends=frozen_mapping(backends))
+    def stamped(self) -> Document:
+        """Return the document with the time of writing, here and now."""
+        return replace(
+            self,
+            boot=clock.boot_id(),
+            written=clock.now(),
+            written_at=time.time(),
+            damaged=False,
+        )
 
 
 _BACKEND_FIELDS = names_of(BackendHealth)

@@ -5,9 +5,9 @@ Only the standard library is imported here, so that ``sentinel-health`` starts q
 
 from __future__ import annotations
 
-from health.core.backend import SHARED, BackendHealth, frozen_mapping
+from health.core.backend import SHARED, BackendHealth
 from health.core.document import Document
-from health.core.record import TYPE_CHECKING, record, replace
+from health.core.record import TYPE_CHECKING, frozen_mapping, record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -1,12 +1,11 @@
-"""Which one process probes: a lock that is freed when its holder dies."""
+"""The election of the one process that probes: a lock that is freed when its holder dies.
+
+`Election` is the protocol; each store of the board makes the one that belongs to it.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
-
-from health.board.stores.file import FileStore
-from health.conf import CACHE_PREFIX, FILE, conf
-from health.election.file import FileElection
 
 
 class Election(Protocol):
@@ -40,14 +39,3 @@ class AloneElection:
 
     def resign(self) -> None:
         """Do nothing."""
-
-
-def configured() -> Election:
-    """Return the election that belongs to the store of the settings."""
-    if conf.health_store != FILE:
-        from health.election.cache import CacheElection
-
-        return CacheElection(conf.health_store.removeprefix(CACHE_PREFIX))
-    if conf.run_dir is None:
-        return AloneElection()
-    return FileElection(FileStore(conf.run_dir, strict=conf.run_dir_is_auto))

@@ -1,8 +1,4 @@
-"""The board in a Django cache, so that many hosts share one board and one prober.
-
-Hosts agree on no clock: each tells the age of what it reads by how long ago it saw it
-change, and asks the writer's wall clock only where it has not been looking.
-"""
+"""The election of one prober for all hosts that share a cache."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from health.conf import conf
 logger = logging.getLogger(__name__)
 
 PREFIX = "sentinel-health"
+"""With what the keys of the board and of its election begin."""
 
 
 class CacheElection:

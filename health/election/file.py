@@ -1,26 +1,31 @@
-"""Which one process probes: a lock that is freed when its holder dies."""
+"""The election of one prober for the processes of a host."""
 
 from __future__ import annotations
 
-from health.board.stores.file import FileStore
+from collections.abc import Callable
+from pathlib import Path
+
 from metrics.system.file_lock import FileLock
 
 
 class FileElection:
-    """One prober a host: a ``flock`` beside the board, which the kernel frees."""
+    """One prober a host: a ``flock`` on ``path``, which the kernel frees.
+
+    ``prepare`` makes the directory of ``path`` where it is missing; it raises OSError.
+    """
 
     renew_seconds = 1.0
 
-    def __init__(self, store: FileStore) -> None:
-        self._store = store
-        self._lock = FileLock(store.directory / "prober.lock")
+    def __init__(self, path: Path, *, prepare: Callable[[], object]) -> None:
+        self._prepare = prepare
+        self._lock = FileLock(path)
 
     def win(self) -> bool:
         """Take the lock, or keep it while its file is still the one that others see."""
         if self._lock.is_current:
             return True
         self._lock.release()  # the directory was removed under us: others lock another file
-        self._store.prepare()
+        self._prepare()
         return self._lock.try_acquire()
 
     def resign(self) -> None:

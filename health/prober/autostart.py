@@ -6,7 +6,9 @@ import logging
 import os
 import threading
 
-from health.conf import FILE, conf
+from health.board import BOARD
+from health.board.stores.base import Reach
+from health.conf import conf
 from health.families import FAULTS
 from health.prober.leader import Prober
 
@@ -39,7 +41,7 @@ def ensure_started() -> bool:
             return False
         prober = None
         try:
-            if conf.backends and (conf.run_dir_is_wanted or conf.health_store != FILE):
+            if conf.backends and (conf.run_dir_is_wanted or BOARD.reach is Reach.HOSTS):
                 prober = Prober()
                 prober.start()
         except Exception:

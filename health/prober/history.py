@@ -10,15 +10,13 @@ import datetime
 import logging
 import threading
 import time
-from types import MappingProxyType
 
 from django.utils import timezone
 
 from health.board.health_map import BackendHealthMap
 from health.conf import conf
 from health.connections import scoped_connections
-from health.core.document import Document, Event
-from health.core.record import replace
+from health.core.document import Event
 from health.families import FAULTS
 from health.models import Transition
 from health.prober.webhook import Webhook
@@ -104,7 +102,7 @@ class Recorder:
             return
         told = self._webhook.tell(self._board.snapshot().values(), conf.webhook)
         if told:
-            self._board.update(lambda document: _told(document, told))
+            self._board.update(lambda document: document.with_told(told))
 
 
 def _row(event: Event) -> Transition:
@@ -115,11 +113,3 @@ def _row(event: Event) -> Transition:
         at=datetime.datetime.fromtimestamp(event.at, datetime.UTC),
         error=event.error or "",
     )
-
-
-def _told(document: Document, told: dict[str, bool]) -> Document:
-    backends = {
-        name: replace(b, told=told[name]) if name in told else b
-        for name, b in document.backends.items()
-    }
-    return replace(document, backends=MappingProxyType(backends))

@@ -8,28 +8,28 @@ hang; and the publisher, which writes.
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from health import election as elections
 from health.board import BOARD
 from health.board.health_map import BackendHealthMap
 from health.conf import conf
 from health.conf.backends import BackendConfig
-from health.conf.backends import declare as declared
 from health.connections import scoped_connections
-from health.election import AloneElection, Election
+from health.core.document import Document
+from health.election import Election
 from health.families import FAULTS, HUNG_PROBES
 from health.prober.history import Recorder
+from health.prober.messages import Inbox, Lost, Published, Returned, Stop
 from health.prober.outcome import make_probe
-from health.prober.pool import ProbePool, Run
+from health.prober.pool import ProbePool
 from health.prober.publisher import Publisher
 from health.prober.schedule import Round, Target
+from health.readiness.assessment import settle
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,8 @@ class Prober:
     ) -> None:
         self._board = board
         self._backends = conf.backends if backends is None else backends
-        if election is None:
-            election = elections.configured() if board is BOARD else AloneElection()
-        self._election = election
-        self._inbox: queue.SimpleQueue[Run | Iterable[str] | None] = queue.SimpleQueue()
+        self._election = board.election() if election is None else election
+        self._inbox: Inbox = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._leading = False
@@ -73,7 +71,7 @@ class Prober:
     def stop(self, seconds: float = 5.0) -> None:
         """End `run_forever`, from any thread, and wait for the thread of `start` so long."""
         self._stopping.set()
-        self._inbox.put(None)
+        self._inbox.put(Stop())
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -100,19 +98,22 @@ class Prober:
         """How often to see whether the holder is gone: often enough in the shortest interval."""
         return min([1.0, *(c.interval / 4 for c in self._backends.values())])
 
+    def _declare(self, document: Document) -> Document:
+        return document.declare(c.unchecked for c in self._backends.values())
+
     def _lead(self) -> None:
         logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())
         inbox = self._inbox
-        declare = functools.partial(declared, backends=self._backends)
         publisher = Publisher(
             self._board,
             self._election,
             renew_seconds=self._election.renew_seconds,
-            published=inbox.put,
-            lost=lambda: inbox.put(None),
-            declare=declare,
+            published=lambda backends: inbox.put(Published(backends)),
+            lost=lambda: inbox.put(Lost()),
+            prepare=self._declare,
+            finish=settle,
         )
-        pool = ProbePool(inbox.put)
+        pool = ProbePool(lambda run: inbox.put(Returned(run)))
         recorder = Recorder(self._board) if self._board is BOARD else None
         targets = {
             name: Target(c, make_probe(c), time.monotonic()) for name, c in self._backends.items()
@@ -121,7 +122,7 @@ class Prober:
         publisher.start()
         try:
             with scoped_connections():
-                self._board.update(declare)
+                self._board.update(self._declare)
             if recorder is not None:
                 recorder.start()
             Round(self._board, targets, pool, publisher, inbox, self._stopping).run()

@@ -9,15 +9,17 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from health.board.health_map import BackendHealthMap
-from health.board.stores.base import Change
 from health.connections import scoped_connections
 from health.core.backend import Observation
 from health.election import Election
 from health.families import FAULTS
-from health.readiness.assessment import settle
+
+if TYPE_CHECKING:
+    from health.core.document import Change
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,9 @@ class Publisher:
     """Writes batches of results, and keeps the election won, once it was.
 
     ``published`` is told the names whose results are on the board, or could not be
-    written; ``lost`` is called when another process became the prober. ``declare``
-    puts the backends into a document that may have lost them.
+    written; ``lost`` is called when another process became the prober. ``prepare``
+    puts the backends into a document that may have lost them, and ``finish`` adds the
+    verdict, in the same write.
     """
 
     def __init__(
@@ -39,16 +42,18 @@ class Publisher:
         election: Election,
         *,
         renew_seconds: float,
-        published: Callable[[Iterable[str]], None],
+        published: Callable[[Collection[str]], None],
         lost: Callable[[], None],
-        declare: Change,
+        prepare: Change,
+        finish: Change,
     ) -> None:
         self._board = board
         self._election = election
         self._renew_seconds = renew_seconds
         self._published = published
         self._lost = lost
-        self._declare = declare
+        self._prepare = prepare
+        self._finish = finish
         self._inbox: queue.SimpleQueue[tuple[str, Observation] | None] = queue.SimpleQueue()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="sentinel-publisher", daemon=True)
@@ -58,7 +63,7 @@ class Publisher:
         self._thread.start()
 
     def put(self, backend: str, seen: Observation) -> None:
-        """Have a result written soon."""
+        """Queue a result; it is written within `GAP_SECONDS`, unless the store is slow."""
         self._inbox.put((backend, seen))
 
     def stop(self, seconds: float) -> None:
@@ -105,7 +110,7 @@ class Publisher:
     def _write(self, batch: dict[str, Observation]) -> None:
         try:
             with scoped_connections():  # a cache may be a table, and receivers may use the ORM
-                self._board.observe(batch, prepare=self._declare, finish=settle)
+                self._board.observe(batch, prepare=self._prepare, finish=self._finish)
         except Exception as e:  # noqa: BLE001 - a cache raises what it likes
             FAULTS.labels("board").inc()
             if not self._failing:

@@ -1,4 +1,4 @@
-"""What the elected prober does round by round: whom to probe when, and what is an answer.
+"""The schedule of the elected prober: which backend to probe when, and how long to wait.
 
 It only looks at the clock and passes messages: probes run in a pool, in which they may
 hang, and results are written by the publisher.
@@ -13,7 +13,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from health.board.health_map import BackendHealthMap
@@ -27,6 +27,7 @@ from health.families import (
     PROBE_DURATION,
     PROBER_LAG,
 )
+from health.prober.messages import Inbox, Lost, Published, Returned, Stop
 from health.prober.outcome import describe
 from health.prober.pool import ProbePool, Run
 from health.prober.publisher import Publisher
@@ -60,7 +61,7 @@ class Round:
         targets: Mapping[str, Target],
         pool: ProbePool,
         publisher: Publisher,
-        inbox: queue.SimpleQueue[Run | Iterable[str] | None],
+        inbox: Inbox,
         stopping: threading.Event,
     ) -> None:
         self._board = board
@@ -88,12 +89,13 @@ class Round:
                 message = self._inbox.get(timeout=max(0.0, self._next_at() - time.monotonic()))
             except queue.Empty:
                 continue
-            if message is None:
-                return
-            if isinstance(message, Run):
-                self._returned(message)
-            else:
-                self._schedule(message)
+            match message:
+                case Returned(run):
+                    self._returned(run)
+                case Published(backends):
+                    self._schedule(backends)
+                case Lost() | Stop():
+                    return
 
     def _next_at(self) -> float:
         heads = [heap[0][0] for heap in (self._due, self._deadlines) if heap]
@@ -146,7 +148,7 @@ class Round:
         LAST_PROBE.labels(backend).set(time.time())
         self._publisher.put(backend, Observation(error is None, seconds, error))
 
-    def _schedule(self, names: Iterable[str]) -> None:
+    def _schedule(self, names: Collection[str]) -> None:
         """Set the next check of backends whose last one is on the board."""
         known = self._board.snapshot()
         for name in names:

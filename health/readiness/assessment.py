@@ -8,12 +8,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Collection
-from types import MappingProxyType
 
 from health.board import BOARD
 from health.conf import ReadinessSettings, conf
 from health.core import clock
-from health.core.backend import BackendHealth
 from health.core.document import Document
 from health.core.policy import NOT_READY, Verdict, judge
 from health.core.record import replace
@@ -62,11 +60,10 @@ def settle(document: Document) -> Document:
     The names of the settings, and the verdict on what the document holds.
     """
     verdict = _judge(document, clock.now(), draining=False)
-    return replace(
-        document,
+    return document.judged(
+        (verdict.status, verdict.reason),
         policy=conf.readiness_name,
         shared_failure=conf.shared_failure,
-        verdict=(verdict.status, verdict.reason),
     )
 
 
@@ -86,7 +83,7 @@ def _judge(
 ) -> Verdict:
     ask = functools.partial(
         judge,
-        with_configured(document),
+        document.including(c.unchecked for c in conf.backends.values()),
         clock=now,
         shared_failure=conf.shared_failure,
         draining=draining,
@@ -107,15 +104,3 @@ def _log_failure(policy: str, error: Exception) -> None:
     if failure not in _logged and len(_logged) < MOST_LOGGED:
         _logged.add(failure)
         logger.error("the readiness policy %s failed, so not ready", policy, exc_info=error)
-
-
-def with_configured(document: Document) -> Document:
-    """Add the configured backends that nobody has checked yet: known, but not healthy."""
-    missing = {
-        name: BackendHealth(name, tags=c.tags, scope=c.scope, max_age=c.max_age, probed=True)
-        for name, c in conf.backends.items()
-        if name not in document.backends
-    }
-    if not missing:
-        return document
-    return replace(document, backends=MappingProxyType({**document.backends, **missing}))

@@ -10,7 +10,8 @@ from health import views
 from health.answers.response import Answer, respond
 from health.application import watch
 from health.application.workers import SHOWN, Application
-from health.conf import FILE, conf
+from health.board import BOARD
+from health.board.stores.base import Reach
 
 BLIND = "the run directory does not show what the workers are doing"
 
@@ -33,7 +34,7 @@ def started(request: HttpRequest) -> HttpResponse:
     application = watch.observe()
     if application is not None and not application.has_started:
         return respond(request, lambda: (503, {"status": "starting"}))
-    if application is not None and application.unseen_life and conf.health_store == FILE:
+    if application is not None and application.unseen_life and BOARD.reach is not Reach.HOSTS:
         return respond(request, lambda: (200, {"status": "started"}))
     return views.started(request)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from health import board
 from health import conf as settings_of_health
+from health.board import BOARD
+from health.board.stores.base import Reach
 from health.conf import WEB_SERVERS, conf
 from health.readiness import drain
-from health.supervisor import lifecycle
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.shared.errors import StoreError
@@ -86,7 +87,9 @@ def begin() -> None:
                 )
                 return
             shared.reset_if_idle(run_dir)
-        lifecycle.begin_service()
+        drain.unmark()
+        if BOARD.reach is not Reach.HOSTS:  # else other hosts use it
+            BOARD.clear()
     except (OSError, StoreError) as e:
         logger.error("what an earlier run left stays: %s", e)
 

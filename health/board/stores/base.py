@@ -1,20 +1,32 @@
-"""Where a document lives: in this process, or in a file that all processes read."""
+"""What every store of the board can do."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
-from health.core import clock
 from health.core.document import Document
-from health.core.record import replace
+from health.election import Election
 
-Change = Callable[[Document], Document]
+if TYPE_CHECKING:
+    from health.core.document import Change
+
+
+class Reach(Enum):
+    """Who sees the same document."""
+
+    PROCESS = "this process alone"
+    HOST = "the processes of this host"
+    HOSTS = "the processes of several hosts"
 
 
 class Store(Protocol):
     """Holds one document for a number of readers and writers."""
+
+    @property
+    def reach(self) -> Reach:
+        """Who sees the document."""
+        ...
 
     def read(self) -> Document:
         """Return the document as it is now, empty when nobody has written yet.
@@ -31,13 +43,6 @@ class Store(Protocol):
         """
         ...
 
-
-def stamped(document: Document) -> Document:
-    """Return ``document`` with the time of writing, here and now."""
-    return replace(
-        document,
-        boot=clock.boot_id(),
-        written=clock.now(),
-        written_at=time.time(),
-        damaged=False,
-    )
+    def election(self) -> Election:
+        """Return a new candidate in the election of the one process that probes for it."""
+        ...

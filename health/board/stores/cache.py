@@ -11,21 +11,27 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 
-from health.board.mirror import Mirror
-from health.board.stores.base import Change, stamped
+from health.board.stores.base import Reach
 from health.connections import scoped_connections
 from health.core import clock
 from health.core.board_file import EMPTY, seal, unseal
 from health.core.document import Document
-from health.election.cache import PREFIX
+from health.election import Election
+from health.election.cache import PREFIX, CacheElection
 from health.families import FAULTS
 from metrics.system.file_lock import LockBusyError
 
+if TYPE_CHECKING:
+    from health.core.document import Change
+
 logger = logging.getLogger(__name__)
+
 POLL_SECONDS = 1.0
 """How often each process looks for a new board."""
 
@@ -39,13 +45,15 @@ LOCK_SECONDS = 5
 class CacheStore:
     """A document in the cache ``alias``.
 
-    Readers never wait for the cache: a thread of each process follows it, and hands
-    what it sees to ``mirror``.
+    Readers never wait for the cache: a thread of each process follows it, and calls
+    ``show`` with each document that it sees; that must not raise.
     """
 
-    def __init__(self, alias: str, mirror: Mirror | None = None) -> None:
+    reach = Reach.HOSTS
+
+    def __init__(self, alias: str, show: Callable[[Document], None] | None = None) -> None:
         self._alias = alias
-        self._mirror = mirror
+        self._show = show
         self._document = Document(damaged=True)
         self._generation: tuple[str, float] | None = None
         self._looked_at: float | None = None
@@ -69,7 +77,7 @@ class CacheStore:
         token = uuid.uuid4().hex
         _lock(cache, token)
         try:
-            document = stamped(change(self._load(cache)))
+            document = change(self._load(cache)).stamped()
             cache.set(f"{PREFIX}:board", seal(document), timeout=None)
             with self._lock:
                 self._document, self._generation = document, _generation(document)
@@ -78,6 +86,10 @@ class CacheStore:
             if cache.get(f"{PREFIX}:lock") == token:
                 cache.delete(f"{PREFIX}:lock")
         return document
+
+    def election(self) -> Election:
+        """Return a candidate for the lease in the same cache."""
+        return CacheElection(self._alias)
 
     def _follow(self) -> None:
         """Start the thread that follows the cache, and let it have a first look."""
@@ -102,8 +114,8 @@ class CacheStore:
             else:
                 self._failing = False
             self._looked.set()
-            if self._mirror is not None:
-                self._mirror.show(self._document)
+            if self._show is not None:
+                self._show(self._document)
             time.sleep(POLL_SECONDS)
 
     def _load(self, cache: BaseCache) -> Document:

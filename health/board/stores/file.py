@@ -1,4 +1,4 @@
-"""Where a document lives: in this process, or in a file that all processes read."""
+"""A document in a file of the run directory, which all processes of the host read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from health.board.stores.base import Change, stamped
+from health.board.stores.base import Reach
 from health.core import board_file
 from health.core.document import Document
+from health.election import Election
+from health.election.file import FileElection
 from metrics.system.file_lock import FileLock, LockBusyError
 from metrics.system.run_dir import ensure_private
+
+if TYPE_CHECKING:
+    from health.core.document import Change
 
 
 class FileStore:
@@ -22,6 +28,8 @@ class FileStore:
     current one. A damaged file reads as a damaged document, and the next write mends it.
     ``strict`` is `metrics.system.run_dir.ensure_private`'s.
     """
+
+    reach = Reach.HOST
 
     PATIENCE_SECONDS = 1.0
     """How long a writer waits for others while none of them writes."""
@@ -59,7 +67,7 @@ class FileStore:
         with self._writing():
             current = self.read()
             base = self._last_good if current.damaged else current
-            document = stamped(change(base))
+            document = change(base).stamped()
             self._write(board_file.seal(document), directory)
         return document
 
@@ -90,6 +98,10 @@ class FileStore:
             return board_file.key_of(os.stat(self.path))
         except OSError:
             return None
+
+    def election(self) -> Election:
+        """Return a candidate for the lock beside the board, which the kernel frees."""
+        return FileElection(self.directory / "prober.lock", prepare=self.prepare)
 
     def prepare(self) -> Path:
         """Create the directory if need be, refuse one that is not ours, and return it.
