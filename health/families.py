@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 from metrics import shared
-from metrics.registry import REGISTRY
+from metrics.registries import REGISTRY
 
 # As many series as backends are configured, or as there are things to do.
 shared.exempt(

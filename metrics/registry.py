@@ -11,12 +11,10 @@ from typing import Any, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from metrics import shared
+from metrics.registries import REGISTRY
 from metrics.shared import share
 
 __all__ = ["ALL_PROCESSES", "METRICS", "REGISTRY", "Metrics", "Status", "share"]
-
-REGISTRY = share(CollectorRegistry())
-"""The registry of ``METRICS``; never prometheus_client's default one."""
 
 
 class Status(StrEnum):

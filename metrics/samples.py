@@ -12,7 +12,7 @@ from typing import NamedTuple, overload
 
 from prometheus_client.samples import Exemplar
 
-from metrics.shared.files.lanes import Worker
+from metrics.system import process_identity
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -99,6 +99,42 @@ class Layout:
     """
 
     families: tuple[Family, ...]
+
+
+class Worker(NamedTuple):
+    """A process that has, or had, a lane. Times are unix seconds; 0.0 means never."""
+
+    number: int
+    pid: int
+    """0 once it has ended in order; one that was killed leaves its own."""
+    kind: str
+    started: float
+    alive: bool
+    in_progress: int
+    oldest_began: float
+    last_active: float
+    """Infinite while that cannot be seen, as of a file that the kernel sends."""
+    capacity: int
+    """How many requests it takes at once; 0 where that is not known."""
+    pid_namespace: int = 0
+    """In which namespace ``pid`` is its id; 0 where there are none."""
+    start_ticks: int = 0
+    """When the process started, in clock ticks since boot; 0 where that is not known."""
+
+    @property
+    def is_in_our_namespace(self) -> bool:
+        """Whether ``pid`` means the same to us as to the process itself."""
+        return self.pid_namespace == process_identity.pid_namespace()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process with this id is the very one that took the lane.
+
+        False too where that cannot be seen from here.
+        """
+        if not self.pid or not self.is_in_our_namespace:
+            return False
+        return not self.start_ticks or self.start_ticks == process_identity.start_ticks(self.pid)
 
 
 @dataclass(frozen=True, slots=True)

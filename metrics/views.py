@@ -19,7 +19,7 @@ from metrics import shared
 from metrics.access.rules import Access, Verdict, configured
 from metrics.conf import conf
 from metrics.exposition import accepts_gzip, negotiate
-from metrics.registry import REGISTRY
+from metrics.registries import REGISTRY
 from metrics.scraping import scraper
 
 logger = logging.getLogger(__name__)

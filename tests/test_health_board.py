@@ -22,7 +22,7 @@ from health.board.stores.file import FileStore
 from health.core import board_file, clock
 from health.core.backend import BackendHealth, Observation
 from health.core.document import Document, Event
-from metrics.system.file_lock import FileLock, LockBusyError
+from metrics.system.flock import FileLock, LockBusyError
 from tests.harness import ROOT
 
 

@@ -29,7 +29,7 @@ from health.election.cache import CacheElection
 from health.prober.leader import Prober
 from health.readiness import assessment
 from metrics.registry import REGISTRY
-from metrics.system.file_lock import FileLock
+from metrics.system.flock import FileLock
 from tests import misbehaving
 from tests.harness import ROOT, Program, free_port, project_env, wait_until
 from tests.misbehaving import Certificates, Redis, http_answer
@@ -166,7 +166,7 @@ def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
         """
         import os, sys, time
         from pathlib import Path
-        from metrics.system.file_lock import FileLock
+        from metrics.system.flock import FileLock
         lock = FileLock(Path(sys.argv[1]))
         assert lock.try_acquire()
         child = os.fork()

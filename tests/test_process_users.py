@@ -15,7 +15,7 @@ import pytest
 
 from health.core import drain_mark
 from metrics import shared
-from metrics.system.file_lock import FileLock
+from metrics.system.flock import FileLock
 from tests import harness
 from tests.test_rundir import USER
 

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from health.application.watch import observe
 from health.application.workers import SHOWN
-from metrics.registry import REGISTRY
+from metrics.registries import REGISTRY
 from metrics.scraping.guard import QuickCollector
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from metrics.system.file_lock import FileLock
+from metrics.system.flock import FileLock
 
 
 class FileElection:

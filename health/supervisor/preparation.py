@@ -21,7 +21,7 @@ from health.readiness import drain
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.shared.errors import StoreError
-from metrics.system.file_lock import FileLock
+from metrics.system.flock import FileLock
 from metrics.system.run_dir import ensure_private
 
 logger = logging.getLogger(__name__)

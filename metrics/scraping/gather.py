@@ -26,7 +26,7 @@ from prometheus_client.core import GaugeMetricFamily
 from metrics import shared
 from metrics.collectors import build_info, process_figures
 from metrics.exposition import Converted, convert
-from metrics.registry import REGISTRY
+from metrics.registries import REGISTRY
 from metrics.samples import Snapshot
 from metrics.scraping import scrape_socket
 from metrics.scraping.coalesce import SharedFlight

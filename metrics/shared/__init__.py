@@ -4,9 +4,18 @@ It knows prometheus_client and nothing of Django. `install` puts a `Store` under
 prometheus_client's metrics; `current().snapshot()` reads what all processes counted.
 """
 
-from metrics.samples import Block, Family, Labels, Layout, SampleKey, Samples, Shape, Snapshot
+from metrics.samples import (
+    Block,
+    Family,
+    Labels,
+    Layout,
+    SampleKey,
+    Samples,
+    Shape,
+    Snapshot,
+    Worker,
+)
 from metrics.shared.files.directory import reset_if_idle
-from metrics.shared.files.lanes import Worker
 from metrics.shared.ownership import is_shared, not_adopted, private_values, registries, share
 from metrics.shared.seam import current, install, uninstall
 from metrics.shared.store import UNREADABLE, Store

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import errno
 
+from metrics.system.flock import LockBusyError
+from metrics.system.run_dir import RunDirError
+
 
 class StoreError(Exception):
     """The store cannot do something; ``reason`` is the word that is counted."""
 
     reason = "other"
-
-
-class LockTimeoutError(StoreError):
-    """A lock of the store stayed taken: its holder is stopped or very slow."""
-
-    reason = "lock_timeout"
 
 
 class TooManyLanesError(StoreError):
@@ -39,12 +36,13 @@ class ReplacedError(StoreError):
     """The index is not the one that was read: it was replaced, cut, or mended."""
 
 
+LOCK_TIMEOUT = "lock_timeout"
 NO_SPACE = "no_space"
 NO_PERMISSION = "no_permission"
 NO_DIRECTORY = "no_directory"
 
 REASONS = (
-    LockTimeoutError.reason,
+    LOCK_TIMEOUT,
     NO_DIRECTORY,
     NO_PERMISSION,
     NO_SPACE,
@@ -73,6 +71,6 @@ def reason_of(error: BaseException) -> str:
         return error.reason
     if isinstance(error, OSError) and error.errno is not None:
         return _BY_ERRNO.get(error.errno, StoreError.reason)
-    from metrics.system.run_dir import RunDirError
-
+    if isinstance(error, LockBusyError):
+        return LOCK_TIMEOUT
     return NO_PERMISSION if isinstance(error, RunDirError) else StoreError.reason

@@ -21,17 +21,16 @@ from typing import TypeVar
 
 from prometheus_client.samples import Exemplar
 
-from metrics import uwsgi
-from metrics.samples import Layout, Snapshot
+from metrics.samples import Layout, Snapshot, Worker
 from metrics.shared.errors import ReplacedError
 from metrics.shared.files.catalog import FamilyKey, LabelValues
 from metrics.shared.files.directory import Directory
-from metrics.shared.files.lanes import Worker
 from metrics.shared.reading.reader import OwnMemory, Reader
 from metrics.shared.values import GaugeValue, Value
 from metrics.shared.writing.attachment import Attachment
 from metrics.shared.writing.series import SeriesTable, full_name
 from metrics.shared.writing.series_limit import DROPPED_HELP, DROPPED_KEY
+from metrics.system import uwsgi
 
 EMPTY = memoryview(bytearray()).cast("d")
 

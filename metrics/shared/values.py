@@ -12,15 +12,35 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from prometheus_client.samples import Exemplar
 
-if TYPE_CHECKING:
-    from metrics.shared.store import Store
-
 ATOMIC = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether a read, an addition and a store in one expression cannot be interrupted."""
+
+
+class Cells(Protocol):
+    """What a value needs of the store: its cells, and the way for what cannot go there."""
+
+    @property
+    def cells(self) -> memoryview[float]:
+        """The cells of this process's lane; empty while it has none that holds all series."""
+
+    def slow_add(self, value: Value, amount: float, when: float = 0.0) -> None:
+        """Add to a value whose cell is not in ``cells``."""
+
+    def slow_set(self, value: Value, amount: float, when: float = 0.0) -> None:
+        """Set a value whose cell is not in ``cells``."""
+
+    def slow_get(self, value: Value) -> float:
+        """Return this process's share of such a value."""
+
+    def put_exemplar(self, value: Value, exemplar: Exemplar) -> None:
+        """Keep the newest exemplar of a value."""
+
+    def get_exemplar(self, value: Value) -> Exemplar | None:
+        """Return the newest exemplar of a value."""
 
 
 class Value:
@@ -33,7 +53,7 @@ class Value:
     __slots__ = ("__weakref__", "_base", "_cell", "_store", "offset")
     _multiprocess = True
 
-    def __init__(self, store: Store, cell: int, offset: int) -> None:
+    def __init__(self, store: Cells, cell: int, offset: int) -> None:
         self._store = store
         self._cell = cell
         self._base = 0.0

@@ -9,10 +9,16 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from metrics.shared.errors import LockTimeoutError
+
+class LockBusyError(OSError):
+    """Another process held the lock for as long as the caller was willing to wait."""
+
 
 FIRST_WAIT_SECONDS = 0.5
 """How long a lock may be waited for: long enough for a storm of processes that
@@ -57,7 +63,7 @@ def is_locked(fd: int) -> bool:
     return False
 
 
-def same_file(fd: int, path: str) -> bool:
+def same_file(fd: int, path: str | Path) -> bool:
     """Whether ``path`` still names the file that ``fd`` has open."""
     try:
         there = os.stat(path)
@@ -67,19 +73,26 @@ def same_file(fd: int, path: str) -> bool:
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
+def _wait_for(take: Callable[[], bool], seconds: float) -> bool:
+    """Call ``take`` until it returns True, for ``seconds`` at most; return whether it did."""
+    deadline = time.monotonic() + seconds
+    pause = 0.00005
+    while not take():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.005)
+    return True
+
+
 @contextmanager
 def locked(fd: int, wait_seconds: float) -> Iterator[None]:
     """Hold the exclusive lock of ``fd``, waiting ``wait_seconds`` for it at most.
 
-    Raises LockTimeoutError.
+    Raises LockBusyError.
     """
-    deadline = time.monotonic() + wait_seconds
-    pause = 0.00005
-    while not try_lock(fd):
-        if time.monotonic() >= deadline:
-            raise LockTimeoutError(f"a lock stayed taken for {wait_seconds} s")
-        time.sleep(pause)
-        pause = min(pause * 2, 0.005)
+    if not _wait_for(lambda: try_lock(fd), wait_seconds):
+        raise LockBusyError(f"a lock stayed taken for {wait_seconds} s")
     try:
         yield
     finally:
@@ -98,3 +111,90 @@ def allocate(fd: int, start: int, length: int) -> None:
     end = os.fstat(fd).st_size  # macOS
     for at in range(end, start + length, 65536):
         os.pwrite(fd, bytes(min(65536, start + length - at)), at)
+
+
+_held: set[int] = set()
+"""Descriptors of locks that this process holds."""
+
+
+def _drop_inherited() -> None:
+    """Close the parent's locks in a forked child: each would live on with the child.
+
+    Closing frees nothing for the parent; LOCK_UN would.
+    """
+    for descriptor in list(_held):
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_drop_inherited)
+
+
+class FileLock:
+    """An exclusive ``flock`` on ``path``, between threads as well as between processes.
+
+    As a context manager it waits up to ``patience`` seconds and raises `LockBusyError`
+    then: a holder that was stopped (SIGSTOP) must not stop everybody else.
+    """
+
+    def __init__(self, path: Path, *, patience: float = 1.0) -> None:
+        self.path = path
+        self.patience = patience
+        self._descriptor: int | None = None
+        self._pid = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds the lock in this very process."""
+        return self._descriptor is not None and self._pid == os.getpid()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this object holds the lock, and on the file that others would open now."""
+        if not self.is_held or self._descriptor is None:
+            return False
+        return same_file(self._descriptor, self.path)
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free; whether this object holds it now. Raises OSError."""
+        if self.is_held:
+            return True
+        descriptor = open_file(str(self.path))
+        _held.add(descriptor)  # before the lock: a fork in between must not keep it
+        taken = False
+        try:
+            taken = try_lock(descriptor)
+        finally:
+            if not taken:
+                _held.discard(descriptor)
+                os.close(descriptor)
+        if taken:
+            self._descriptor, self._pid = descriptor, os.getpid()
+        return taken
+
+    def write(self, text: str) -> None:
+        """Leave ``text`` in the file whose lock this object holds. Raises OSError."""
+        if self.is_held and self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
+
+    def release(self) -> None:
+        """Give the lock back, if this object holds it."""
+        if self.is_held and self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            _held.discard(self._descriptor)
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def __enter__(self) -> Self:
+        if not _wait_for(self.try_acquire, self.patience):
+            raise LockBusyError(f"{self.path} was held by another for {self.patience:g} s")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

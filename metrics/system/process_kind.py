@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from metrics import uwsgi
+from metrics.system import uwsgi
 
 MAX_LENGTH = 32
 """The longest kind, in ASCII characters: a lane's header has room for no more."""

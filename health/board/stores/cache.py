@@ -25,7 +25,7 @@ from health.core.document import Document
 from health.election import Election
 from health.election.cache import PREFIX, CacheElection
 from health.families import FAULTS
-from metrics.system.file_lock import LockBusyError
+from metrics.system.flock import LockBusyError
 
 if TYPE_CHECKING:
     from health.core.document import Change

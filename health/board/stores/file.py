@@ -14,7 +14,7 @@ from health.core import board_file
 from health.core.document import Document
 from health.election import Election
 from health.election.file import FileElection
-from metrics.system.file_lock import FileLock, LockBusyError
+from metrics.system.flock import FileLock, LockBusyError
 from metrics.system.run_dir import ensure_private
 
 if TYPE_CHECKING:

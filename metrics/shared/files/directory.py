@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from metrics.shared.errors import REASONS, LockTimeoutError
+from metrics.shared.errors import REASONS
 from metrics.shared.files.claim import Reserve
 from metrics.shared.files.exemplars import NAME as EXEMPLARS
 from metrics.shared.files.index import Index
 from metrics.shared.files.lanes import NAME as LANE
 from metrics.shared.files.lanes import SOCKET_NAME, lane_numbers, lane_path
 from metrics.system import flock
+from metrics.system.flock import LockBusyError
 
 CLAIM_FILE_SIZE = 4096
 _FAULTS = struct.Struct(f"<{len(REASONS)}Q")
@@ -69,14 +70,14 @@ class Directory:
         """Hold the lock that takers of lanes and those who ask for the living hold.
 
         Without it somebody who only asks would make a taker pass over a free lane.
-        Raises LockTimeoutError.
+        Raises LockBusyError.
         """
         wait = flock.STUCK_WAIT_SECONDS if self._stuck else flock.FIRST_WAIT_SECONDS
         try:
             with flock.locked(self._claim_fd, wait):
                 self._stuck = False
                 yield
-        except LockTimeoutError:
+        except LockBusyError:
             self._stuck = True
             raise
 
@@ -91,7 +92,7 @@ class Directory:
                 new = [total + counts.get(reason, 0) for reason, total in self.faults().items()]
                 data = _FAULTS.pack(*new)
                 os.pwrite(self._claim_fd, data + _CHECKSUM.pack(zlib.crc32(data)), _FAULTS_AT)
-        except (OSError, LockTimeoutError, struct.error):
+        except (OSError, struct.error):
             return False
         return True
 
@@ -126,8 +127,7 @@ def _is_any_owned(path: str, numbers: Iterable[int]) -> bool:
 def reset_if_idle(path: str | os.PathLike[str]) -> bool:
     """Empty the store's directory if no process owns a lane; say whether that was so.
 
-    Counters start at zero then, as they do when any service starts. Raises OSError,
-    LockTimeoutError.
+    Counters start at zero then, as they do when any service starts. Raises OSError.
     """
     path = os.fspath(path)
     try:

@@ -20,12 +20,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from metrics.shared.errors import LockTimeoutError, ReplacedError
-from metrics.shared.files.appender import Appender
-from metrics.shared.files.catalog import Catalog, FamilyKey
+from metrics.shared.errors import ReplacedError, TooManySeriesError
+from metrics.shared.files.catalog import Catalog, FamilyKey, FamilyRecord, LabelValues
 from metrics.shared.files.claim import Reserve, Reserved
 from metrics.shared.files.index_records import (
     FAMILY,
+    MAX_CELLS,
     RECORD,
     REMOVED,
     SERIES,
@@ -36,6 +36,7 @@ from metrics.shared.files.index_records import (
     to_json,
 )
 from metrics.system import flock
+from metrics.system.flock import LockBusyError
 from metrics.system.gc_pause import collector_paused
 
 MAGIC = b"SNTLIDX1"
@@ -50,7 +51,7 @@ class Index:
     """
 
     def __init__(self, path: str, reserve: Reserve, catalog: Catalog | None = None) -> None:
-        """Open or create the file. Raises OSError, LockTimeoutError."""
+        """Open or create the file. Raises OSError, LockBusyError."""
         self.path = path
         self.reserve = reserve
         self.catalog = catalog or Catalog()
@@ -98,7 +99,7 @@ class Index:
             with flock.locked(self._fd, wait):
                 self.stuck = False
                 yield
-        except LockTimeoutError:
+        except LockBusyError:
             self.stuck = True
             raise
 
@@ -152,7 +153,7 @@ class Index:
         return found
 
     def note_repair(self) -> None:
-        """Let all other processes read the index again. Raises OSError, LockTimeoutError."""
+        """Let all other processes read the index again. Raises OSError, LockBusyError."""
         with self._locked():
             self._note_repair(self.reserve.read())
 
@@ -175,7 +176,7 @@ class Index:
         self._look_at_the_end()
         if (self.torn_bytes, self.missing_cells) not in (before, (0, 0)):
             # Or is somebody writing it just now?
-            with contextlib.suppress(LockTimeoutError), self._locked():
+            with contextlib.suppress(LockBusyError), self._locked():
                 self._look_at_the_end()
 
     def _look_at_the_end(self) -> None:
@@ -244,7 +245,7 @@ class Index:
     def appending(self) -> Iterator[Appender]:
         """Hold the lock, everything read and a torn tail cut off, to append.
 
-        Raises OSError, LockTimeoutError, ReplacedError.
+        Raises OSError, ReplacedError.
         """
         with self._locked():
             kept, repairs = self.reserve.look()
@@ -283,3 +284,42 @@ class Index:
             raise
         self._position += len(record)
         self._enter_one(at, kind, cell, fields)
+
+
+class Appender:
+    """What may be done to the index while its lock is held: `Index.appending` gives it out."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._catalog = index.catalog
+
+    def family(self, key: FamilyKey, help_text: str) -> FamilyRecord:
+        """Return the family, entering it if it is new. Raises OSError, RecordTooLargeError."""
+        record = self._catalog.by_key.get(key)
+        if record is None:
+            self._index.append(FAMILY, 0, [*key, help_text])
+            record = self._catalog.by_key[key]
+        return record
+
+    def series(self, family: FamilyRecord, labelvalues: LabelValues) -> int:
+        """Return the first cell of a series, entering it if it is new or was removed.
+
+        Raises OSError, RecordTooLargeError, TooManySeriesError.
+        """
+        cell = family.series.get(labelvalues)
+        if cell is None or labelvalues in family.hidden:
+            width = family.width
+            if cell is None:
+                cell = self._catalog.next_cell
+                if cell + width > MAX_CELLS:
+                    raise TooManySeriesError(f"all {MAX_CELLS} cells are taken")
+                self._index.reserve_cells(cell + width)
+            created = round(time.time(), 3)
+            self._index.append(SERIES, cell, [family.offset, labelvalues, created], width)
+        return cell
+
+    def removed(
+        self, family: FamilyRecord, labelvalues: LabelValues, baseline: list[float]
+    ) -> None:
+        """Enter that a series was removed. Raises OSError."""
+        self._index.append(REMOVED, 0, [family.offset, labelvalues, baseline])

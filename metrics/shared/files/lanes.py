@@ -13,8 +13,8 @@ import re
 import struct
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from metrics.samples import Worker
 from metrics.shared.errors import TooManyLanesError
 from metrics.system import flock, process_identity
 
@@ -191,42 +191,6 @@ class Lane:
         self.cells = self.head = empty.cast("d")
         self._bytes = empty
         os.close(self._fd)
-
-
-class Worker(NamedTuple):
-    """A process that has, or had, a lane. Times are unix seconds; 0.0 means never."""
-
-    number: int
-    pid: int
-    """0 once it has ended in order; one that was killed leaves its own."""
-    kind: str
-    started: float
-    alive: bool
-    in_progress: int
-    oldest_began: float
-    last_active: float
-    """Infinite while that cannot be seen, as of a file that the kernel sends."""
-    capacity: int
-    """How many requests it takes at once; 0 where that is not known."""
-    pid_namespace: int = 0
-    """In which namespace ``pid`` is its id; 0 where there are none."""
-    start_ticks: int = 0
-    """When the process started, in clock ticks since boot; 0 where that is not known."""
-
-    @property
-    def is_in_our_namespace(self) -> bool:
-        """Whether ``pid`` means the same to us as to the process itself."""
-        return self.pid_namespace == process_identity.pid_namespace()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process with this id is the very one that took the lane.
-
-        False too where that cannot be seen from here.
-        """
-        if not self.pid or not self.is_in_our_namespace:
-            return False
-        return not self.start_ticks or self.start_ticks == process_identity.start_ticks(self.pid)
 
 
 def signed(data: bytes, generation: int) -> bool:

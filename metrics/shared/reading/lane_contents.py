@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from metrics.samples import Worker
 from metrics.shared.errors import StoreError
 from metrics.shared.files import lanes
 from metrics.shared.files.directory import Directory
@@ -44,7 +45,7 @@ class LaneImages:
             for number, data in self.contents.items()
         }
 
-    def workers(self) -> tuple[lanes.Worker, ...]:
+    def workers(self) -> tuple[Worker, ...]:
         """Return the process of each lane whose header makes sense."""
         found = (
             lanes.worker_in(data, number, number in self.living)

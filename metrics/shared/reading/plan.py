@@ -14,9 +14,8 @@ from operator import is_not, itemgetter
 
 from prometheus_client.samples import Exemplar
 
-from metrics.samples import Family, Layout, SampleKey, Snapshot
+from metrics.samples import Family, Layout, SampleKey, Snapshot, Worker
 from metrics.shared.files.catalog import PROVISIONAL, FamilyRecord
-from metrics.shared.files.lanes import Worker
 from metrics.shared.reading.family_rows import GaugePart, GrowingPart, Images
 
 FAULTS = "sentinel_store_faults"

@@ -15,12 +15,12 @@ from itertools import repeat
 
 from prometheus_client.samples import Exemplar
 
-from metrics.samples import Snapshot
+from metrics.samples import Snapshot, Worker
 from metrics.shared.errors import REASONS
 from metrics.shared.files import exemplars
 from metrics.shared.files.catalog import FamilyRecord, LabelValues
 from metrics.shared.files.directory import Directory
-from metrics.shared.files.lanes import Worker, lane_numbers
+from metrics.shared.files.lanes import lane_numbers
 from metrics.shared.reading.lane_contents import Image, LaneImages, read_lanes
 from metrics.shared.reading.plan import Plan
 from metrics.system.gc_pause import collector_paused
