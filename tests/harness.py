@@ -317,8 +317,12 @@ class Server(Program):
         for process in self.members():
             with contextlib.suppress(psutil.Error):
                 words = process.cmdline()
-                if "health.supervisor.entry" in words:
-                    roles[words[words.index("health.supervisor.entry") + 1]].append(process)
+                for role, module in (
+                    ("application", "health.supervisor"),
+                    ("health", "health.server"),
+                ):
+                    if module in words:
+                        roles[role].append(process)
         arbiters = {name: [p for p in ps if p.ppid() == self.pid] for name, ps in roles.items()}
         return Family(
             parent=psutil.Process(self.pid),

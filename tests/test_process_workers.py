@@ -13,10 +13,9 @@ import pytest
 from django.core.checks import run_checks
 from django.test import Client, override_settings
 
-from health import gunicorn as hooks
 from health.application import watch
 from health.application.workers import Application, Condition, condition_of
-from health.supervisor import environment
+from health.supervisor import environment, hooks
 from metrics import shared
 from metrics.shared import Worker
 from metrics.system import process_identity

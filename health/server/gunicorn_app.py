@@ -8,9 +8,8 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # it has no types
 
-from health import gunicorn as hooks
 from health.server.worker import HealthWorker
-from health.supervisor import signal_masks
+from health.supervisor import hooks, signal_masks
 from health.supervisor.application_server import SCRIPT_NAME
 
 HEALTH_THREADS = 24

@@ -9,9 +9,8 @@ from typing import Any
 
 from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
 
-from health import gunicorn as hooks
 from health.application import life_signs
-from health.supervisor import addresses, environment, signal_masks
+from health.supervisor import addresses, environment, hooks, signal_masks
 from metrics.system.run_dir import ensure_private
 
 SCRIPT_NAME = "SCRIPT_NAME"

@@ -37,7 +37,7 @@ class ServedError(ValueError):
 
 
 def read() -> dict[str, Any]:
-    """Return the fields of `health.gunicorn.Service`. Raises ImproperlyConfigured."""
+    """Return the fields of `health.supervisor.hooks.Service`. Raises ImproperlyConfigured."""
     run_dir = metrics_conf.run_dir
     return {
         "run_dir": "" if run_dir is None else str(run_dir),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from health.supervisor import addresses, entry, environment, systemd_sockets
+from health.supervisor import addresses, environment, programs, systemd_sockets
 
 
 class Command(BaseCommand):
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(f"the health server {e}") from e
         search = [os.path.abspath(sys.path[0]), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, search))
-        argv = entry.health_argv(bind)
+        argv = programs.health_argv(bind)
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(argv[0], argv)

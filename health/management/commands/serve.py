@@ -14,7 +14,7 @@ from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no 
 from health import logs
 from health.application.life_signs import Vitals
 from health.conf import conf
-from health.supervisor import addresses, entry, environment, preparation, systemd_sockets
+from health.supervisor import addresses, environment, preparation, programs, systemd_sockets
 from health.supervisor.child import Child
 from health.supervisor.parent import Supervisor
 
@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Serve until the end; exits with the parent's status."""
-        entry.open_standard_descriptors()
+        programs.open_standard_descriptors()
         logs.be_heard()
         health_bind = given["health_bind"] or environment.health_bind()
         sockets = systemd_sockets.take()
@@ -85,7 +85,7 @@ class Command(BaseCommand):
         vitals = Vitals.create()
         application = Child(
             "application",
-            entry.application_argv(
+            programs.application_argv(
                 wsgi_app,
                 asgi_app,
                 words,
@@ -99,7 +99,7 @@ class Command(BaseCommand):
         )
         health = Child(
             "health server",
-            entry.health_argv(health_bind, vitals=vitals),
+            programs.health_argv(health_bind, vitals=vitals),
             # systemd is to hear READY from the application alone
             env={**path, "NOTIFY_SOCKET": ""},
             pass_fds=[*sockets.for_health(), vitals.descriptor],
