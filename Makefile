@@ -4,7 +4,8 @@
 #   make test    the whole suite, in several processes (ARGS="-n 0": in one);
 #                ARGS="-k word" passes words on to pytest, which needs one process then
 #   make bench   benchmarks beside the peers
-#   make lint    ruff, mypy, missing migrations, promtool where it is installed
+#   make lint    ruff, mypy, import rules, missing migrations, promtool where it is installed
+#   make structure   what lies in each folder, and who imports whom
 #
 # PYTHON=python3.13 VENV=.venv-3.13 choose another interpreter and its folder;
 # CONSTRAINTS=constraints.txt VENV=.venv-oldest the oldest versions that are supported.
@@ -29,7 +30,7 @@ $(PY) manage.py dump_metrics | promtool check metrics && echo "promtool: the dum
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: serve test bench lint clean
+.PHONY: serve test bench lint structure clean
 
 serve: $(RUNTIME)
 	mkdir -p "$${SENTINEL_VAR_DIR:-var}"
@@ -47,10 +48,14 @@ lint: $(DEVELOPMENT)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py check --fail-level WARNING
 	@if command -v promtool >/dev/null; then $(CHECK_DUMP); \
 	else echo "promtool is missing, the dump is not checked: apt-get install prometheus"; fi
+
+structure: $(DEVELOPMENT)
+	@$(PY) -m tools.structure
 
 clean:
 	rm -rf .venv* .mypy_cache .pytest_cache .ruff_cache .hypothesis
