@@ -1,7 +1,4 @@
-"""What a probe is sent: JSON, the IETF draft's JSON, or a page for people.
-
-The three say the same: each is made from the body of the JSON answer.
-"""
+"""The three formats of an answer; each is made from the body of the JSON answer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What the application's processes are doing, as their lanes in the shared store tell.
-
-Asked by the health server, which must know without a request to any of them, and by
-every process that answers a scrape.
-"""
+"""The families that show a scrape what the application's processes are doing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Tells somebody outside that a backend fell ill, and that it recovered.
-
-A message a change at most, and no more than one in a set time for each backend: what
-flaps in between is not told, but where it ended is.
-"""
+"""The setting SENTINEL_WEBHOOK, checked and in types."""
 
 from __future__ import annotations
 

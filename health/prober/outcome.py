@@ -1,8 +1,4 @@
-"""What the elected prober does round by round: whom to probe when, and what is an answer.
-
-It only looks at the clock and passes messages: probes run in a pool, in which they may
-hang, and results are written by the publisher.
-"""
+"""What a check showed, in words without secrets, and the probe of a backend."""
 
 from __future__ import annotations
 

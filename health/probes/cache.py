@@ -1,4 +1,4 @@
-"""Probes of what listens on a port: any TCP server, and a Django cache."""
+"""Probe of a Django cache."""
 
 from __future__ import annotations
 

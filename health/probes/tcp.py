@@ -1,4 +1,4 @@
-"""Probes of what listens on a port: any TCP server, and a Django cache."""
+"""Probe of any TCP server."""
 
 from __future__ import annotations
 

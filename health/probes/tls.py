@@ -1,4 +1,4 @@
-"""Probe of an HTTP server."""
+"""TLS for probes: contexts made from PEM files, anew for each check."""
 
 from __future__ import annotations
 

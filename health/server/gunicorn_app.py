@@ -1,4 +1,4 @@
-"""The two gunicorns, through its application class: the application and the health server."""
+"""The gunicorn of the health server: one small worker, nothing configurable but the address."""
 
 from __future__ import annotations
 

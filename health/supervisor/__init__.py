@@ -1,6 +1,6 @@
 """`manage.py serve`: one parent, the application's gunicorn, and the health server.
 
-``parent`` watches and stops both, ``servers`` are the two gunicorns, ``child`` is the
-module that each runs as, ``lifeline`` ties a process's life to its parent's, ``vitals``
-tells the health server and the parent of the application what no file needs to.
+`parent` watches and stops both, which are a `child` each; `programs` says how they are
+started, and ``__main__`` is the application's. `hooks` is what our hooks do in gunicorn,
+`worker_start` and `parent_death` tie a worker to its arbiter from its first moment on.
 """

@@ -1,4 +1,4 @@
-"""The two gunicorns, through its application class: the application and the health server."""
+"""The gunicorn of the application under `serve`, with our hooks before those of its file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""To be described."""
+"""Who may scrape: `rules.Access` is asked, `validation.problems` says what a setting lacks."""

@@ -1,8 +1,4 @@
-"""Who may scrape: bearer tokens, basic auth and networks (``SENTINEL_METRICS_ACCESS``).
-
-Follows RFC 6750 and RFC 7617 for the credentials. Whoever is turned away does not
-learn which part of his request was wrong, nor does the time of the answer tell.
-"""
+"""Passwords checked against hashes, few at once, and the right ones remembered."""
 
 from __future__ import annotations
 

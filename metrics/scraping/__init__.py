@@ -1,1 +1,1 @@
-"""To be described."""
+"""Answering a scrape: `scraper.render` and `scraper.families`, for views, commands and pages."""

@@ -1,4 +1,4 @@
-"""Answer a scrape: the one runner behind the view, the command and the admin page."""
+"""The text of each part of a scrape that was prepared last, by format."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""To be described."""
+"""The machine: the run directory, locks, processes. Nothing of Django or of Prometheus."""

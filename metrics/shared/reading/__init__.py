@@ -1,1 +1,1 @@
-"""To be described."""
+"""Reading the store: `reader.Reader` sums the lanes and puts the values into a layout."""

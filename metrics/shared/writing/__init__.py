@@ -1,1 +1,1 @@
-"""To be described."""
+"""Writing to the store: a process's series, its hold on the directory, its activity."""
