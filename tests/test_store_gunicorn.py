@@ -111,10 +111,12 @@ class Traffic:
             time.sleep(0.01)
 
     def wait(self) -> None:
-        """Wait until all requests were answered."""
+        """Wait until all requests were answered; it is a fault if none is for a while."""
         for thread in self._clients:
-            thread.join(120)
-            assert not thread.is_alive()
+            while thread.is_alive():
+                before = self._left
+                thread.join(harness.PATIENCE_SECONDS)
+                assert self._left < before or not thread.is_alive(), "no request is answered"
 
     def __enter__(self) -> Self:
         for thread in (*self._clients, self._scraper):
