@@ -38,8 +38,9 @@ serve: $(RUNTIME)
 	$(PY) manage.py collectstatic --noinput --verbosity 0
 	exec $(PY) manage.py serve $(ARGS)
 
+# The tests start hundreds of processes, which need not all compile the same modules.
 test: $(DEVELOPMENT)
-	$(PY) -m pytest -n auto --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 bench: $(DEVELOPMENT)
 	$(PY) -m benchmarks $(ARGS)

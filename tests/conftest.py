@@ -13,7 +13,7 @@ settings.register_profile("search")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 """The verdict on a commit is the same each time; HYPOTHESIS_PROFILE=search looks further."""
 
-PROCESSES_PER_CORE = 3
+PROCESSES_PER_CORE = 2
 """Most tests wait for the processes that they start, so a core can run several."""
 
 
