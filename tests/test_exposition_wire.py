@@ -13,7 +13,6 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 import pytest
-from gunicorn import version_info as gunicorn_version
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -53,11 +52,7 @@ TARGETS = ["/metrics?"] * 9 + [
 ]
 
 
-ASGI_IS_SOUND = gunicorn_version >= (27,)
-"""Before, gunicorn's own asgi worker leaves some requests unanswered, and does not always stop."""
-
-
-@pytest.fixture(params=["sync", *(["asgi"] if ASGI_IS_SOUND else [])], scope="module")
+@pytest.fixture(params=["sync", "asgi"], scope="module")
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
