@@ -12,12 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from health.core import verdict_text
-from health.core.policy import Verdict
 from health.models import SEE_ERRORS, Backend, Transition
-from health.readiness.assessment import assess
 
 if TYPE_CHECKING:
+    from health.core.policy import Verdict
+
     _Admin = admin.ModelAdmin[Any]
 else:
     _Admin = admin.ModelAdmin
@@ -59,6 +58,9 @@ class BackendAdmin(ReadOnlyAdmin):
         """Show the verdict and every backend."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        # Every process with an admin imports this module; few are asked for a page.
+        from health.readiness.assessment import assess
+
         verdict = assess()
         context = {
             **self.admin_site.each_context(request),
@@ -75,6 +77,8 @@ class BackendAdmin(ReadOnlyAdmin):
 
 def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
     """Return what the page shows of each backend."""
+    from health.core import verdict_text
+
     rows = []
     for name, b in sorted(verdict.backends.items()):
         age = b.age(verdict.clock)

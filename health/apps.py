@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.checks import CheckMessage, register
 
 
 class HealthConfig(AppConfig):
@@ -15,8 +18,14 @@ class HealthConfig(AppConfig):
 
     def ready(self) -> None:
         """Do so once all apps are loaded."""
-        from health import checks  # noqa: F401
+        register(_check)
         from health.application import collector, workers
 
         collector.register()
         workers.show_process()
+
+
+def _check(**kwargs: Any) -> list[CheckMessage]:
+    from health import checks  # not in a process that runs none
+
+    return [message for check in checks.CHECKS for message in check(**kwargs)]

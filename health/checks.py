@@ -1,4 +1,8 @@
-"""System checks of the health app: one a setting, each under an id of its own."""
+"""System checks of the health app: one a setting, each under an id of its own.
+
+The app registers what runs `CHECKS`, so that this module, and all that it imports, is
+loaded only where checks are run: a worker runs none.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,14 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
 from health.answers import error_access
 from health.conf import CACHE_PREFIX, FILE, backends, conf
 from health.core.policy import CRITICAL
+from health.middleware import VIEWS
 from health.probes import build
 from metrics import endpoints
 
@@ -30,7 +35,6 @@ def _error_of(read: Callable[[], object], check_id: str) -> list[CheckMessage]:
     return []
 
 
-@register
 def check_backends(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """E001: the shape of SENTINEL_BACKENDS; E002: a probe, or an option of one."""
     value = getattr(settings, backends.SETTING, {})
@@ -46,7 +50,6 @@ def check_backends(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
     ]
 
 
-@register
 def check_doubtful_backends(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -68,13 +71,11 @@ def check_doubtful_backends(
     return found
 
 
-@register
 def check_readiness(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """E003: SENTINEL_READINESS names a policy that there is."""
     return _error_of(lambda: conf.readiness, "E003")
 
 
-@register
 def check_health_store(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -106,7 +107,6 @@ def check_health_store(
     return []
 
 
-@register
 def check_drain_seconds(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -114,7 +114,6 @@ def check_drain_seconds(
     return _error_of(lambda: conf.drain_seconds, "E005")
 
 
-@register
 def check_shared_failure(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -122,7 +121,6 @@ def check_shared_failure(
     return _error_of(lambda: conf.shared_failure, "E006")
 
 
-@register
 def check_stuck_seconds(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -130,7 +128,6 @@ def check_stuck_seconds(
     return _error_of(lambda: conf.stuck_seconds, "E020")
 
 
-@register
 def check_application_kinds(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -138,7 +135,6 @@ def check_application_kinds(
     return _error_of(lambda: conf.application_kinds, "E023")
 
 
-@register
 def check_health_urlconf(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -146,7 +142,6 @@ def check_health_urlconf(
     return _error_of(lambda: conf.health_urlconf, "E021")
 
 
-@register
 def check_transition_days(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -154,13 +149,11 @@ def check_transition_days(
     return _error_of(lambda: conf.transition_days, "E007")
 
 
-@register
 def check_webhook(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """E008: SENTINEL_WEBHOOK says where to, and nothing unknown."""
     return _error_of(lambda: conf.webhook, "E008")
 
 
-@register
 def check_health_details(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -168,7 +161,6 @@ def check_health_details(
     return _error_of(error_access.configured, "E009")
 
 
-@register
 def check_critical_backends(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -200,7 +192,6 @@ _OBSTACLES = {
 }
 
 
-@register
 def check_middleware(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -220,11 +211,8 @@ def check_middleware(
     ]
 
 
-@register
 def check_urls(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """W007: SENTINEL_PATHS and the project's URLs agree on where the endpoints are."""
-    from health.middleware import VIEWS  # loads the prober: not in every process
-
     try:
         _paths = conf.paths
     except ImproperlyConfigured:
@@ -241,7 +229,6 @@ def check_urls(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list
 ACTIVITY = "metrics.activity.ActivityMiddleware"
 
 
-@register
 def check_metrics_app(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
@@ -263,3 +250,23 @@ def check_metrics_app(
             id="sentinel_health.W004",
         )
     ]
+
+
+CHECKS = (
+    check_backends,
+    check_doubtful_backends,
+    check_readiness,
+    check_health_store,
+    check_drain_seconds,
+    check_shared_failure,
+    check_stuck_seconds,
+    check_application_kinds,
+    check_health_urlconf,
+    check_transition_days,
+    check_webhook,
+    check_health_details,
+    check_critical_backends,
+    check_middleware,
+    check_urls,
+    check_metrics_app,
+)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from types import ModuleType
+from typing import Any
 
 from django.apps import AppConfig
+from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import shared
@@ -29,12 +31,24 @@ class MetricsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks; log what they would say, should nobody run them."""
-        from metrics import checks  # noqa: F401
-
+        register(_check)
+        register(_check_security, Tags.security)
         try:
             conf.require_usable()
         except ImproperlyConfigured as e:
             logger.error("%s", e)
+
+
+def _check(**kwargs: Any) -> list[CheckMessage]:
+    from metrics import checks  # not in a process that runs none
+
+    return [message for check in checks.CHECKS for message in check(**kwargs)]
+
+
+def _check_security(**kwargs: Any) -> list[CheckMessage]:
+    from metrics import checks
+
+    return [message for check in checks.SECURITY_CHECKS for message in check(**kwargs)]
 
 
 def install_store() -> None:

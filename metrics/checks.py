@@ -1,4 +1,8 @@
-"""System checks of the metrics app: one a setting, each under an id of its own."""
+"""System checks of the metrics app: one a setting, each under an id of its own.
+
+The app registers what runs `CHECKS`, so that this module, and all that it imports, is
+loaded only where checks are run: a worker runs none.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics import endpoints, paths, shared
+from metrics import endpoints, paths, shared, views
 from metrics.access import validation
 from metrics.access.tokens import TokenFile
 from metrics.conf import NO_PLACE, conf
@@ -29,13 +33,11 @@ def _readable(read: Callable[[], object], code: str) -> list[CheckMessage]:
     return []
 
 
-@register
 def check_run_dir(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_RUN_DIR that is no directory's name."""
     return _readable(lambda: conf.run_dir_setting, "sentinel_metrics.E001")
 
 
-@register
 def check_place_for_run_dir(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -47,19 +49,16 @@ def check_place_for_run_dir(
     return [CheckWarning(f"{NO_PLACE}.", id="sentinel_metrics.W010")] if alone else []
 
 
-@register
 def check_service(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_SERVICE that cannot be part of a directory's name."""
     return _readable(lambda: conf.service, "sentinel_metrics.E010")
 
 
-@register
 def check_enabled(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_METRICS_ENABLED that is neither True nor False."""
     return _readable(lambda: conf.metrics_enabled, "sentinel_metrics.E002")
 
 
-@register(Tags.security)
 def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_METRICS_ACCESS of a wrong shape, naming each key that is wrong.
 
@@ -81,20 +80,17 @@ def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     ]
 
 
-@register
 def check_max_series(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_METRICS_MAX_SERIES that is no number of series."""
     return _readable(lambda: conf.metrics_max_series, "sentinel_metrics.E004")
 
 
-@register
 def check_paths(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_PATHS that gives an endpoint no path, or two endpoints the same."""
     value = getattr(settings, paths.SETTING, {})
     return [Error(text, id="sentinel_metrics.E005") for text in paths.problems(value)]
 
 
-@register
 def check_not_adopted(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of metrics that came before the shared store and could not be moved into it."""
     names = shared.not_adopted()
@@ -112,7 +108,6 @@ def check_not_adopted(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
     ]
 
 
-@register
 def check_multiprocess_mode(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -131,7 +126,6 @@ def check_multiprocess_mode(
     ]
 
 
-@register
 def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of a MetricsMiddleware behind one that may turn a scrape away."""
     names = list(settings.MIDDLEWARE)
@@ -154,14 +148,11 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     ]
 
 
-@register
 def check_urls(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """W004: SENTINEL_PATHS and the URLs disagree; W005: the URLs alone serve scrapes.
 
     The second only where a setting would turn a scrape away.
     """
-    from metrics import views  # which makes metrics: not in every process that loads the checks
-
     if check_paths(app_configs) or not endpoints.uses_urls(views.metrics):
         return []
     found = endpoints.misplaced("metrics", views.metrics, middleware=_MIDDLEWARE)
@@ -178,3 +169,18 @@ def check_urls(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[C
             for setting, obstacle in endpoints.obstacles(_MIDDLEWARE, conf.paths["metrics"])
         ]
     return warnings
+
+
+CHECKS = (
+    check_run_dir,
+    check_place_for_run_dir,
+    check_service,
+    check_enabled,
+    check_max_series,
+    check_paths,
+    check_not_adopted,
+    check_multiprocess_mode,
+    check_middleware,
+    check_urls,
+)
+SECURITY_CHECKS = (check_access,)

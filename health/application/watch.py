@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
-
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+from typing import TYPE_CHECKING
 
 from health.application import life_signs
 from health.application.workers import Application, condition_of
 from health.conf import conf
 from metrics import shared
 from metrics.shared import Worker
+
+if TYPE_CHECKING:
+    import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 RESTART_SECONDS = 10.0
 """How long a server that lives may be without a worker before it is held for dead."""
@@ -60,6 +62,8 @@ class _Memory:
 
 
 def _parents(pids: Iterable[int]) -> list[psutil.Process]:
+    import psutil  # most processes look at no other
+
     parents = {}
     for pid in pids:
         with contextlib.suppress(psutil.Error):

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-import urllib3
 from django.core.exceptions import ImproperlyConfigured
 
 from health.conf.backends import is_seconds
@@ -56,15 +56,23 @@ def parse(value: Any) -> WebhookConfig | None:
 
 def _demand_url(url: Any) -> None:
     """Refuse what is no address to send to, without showing it: it may be the secret."""
-    try:
-        parts = urllib3.util.parse_url(url) if isinstance(url, str) and url.isprintable() else None
-    except urllib3.exceptions.LocationParseError:
-        parts = None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.host:
+    parts = _parts(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ImproperlyConfigured(
             f"{SETTING}['URL'] must begin with http:// or https:// and name a host"
         )
-    if parts.auth is not None:
+    if parts.username is not None:
         raise ImproperlyConfigured(
             f"{SETTING}['URL'] must not hold credentials; give an Authorization header in HEADERS"
         )
+
+
+def _parts(url: Any) -> SplitResult | None:
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # only this raises for one that there cannot be
+    except ValueError:
+        return None
+    return parts
