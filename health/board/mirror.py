@@ -11,6 +11,7 @@ from pathlib import Path
 from health.board.stores.file import FileStore
 from health.core.document import Document
 from health.families import FAULTS
+from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Mirror:
         self._store = FileStore(run_dir, strict=strict)
         self._election = self._store.election()
         self._shown: Document | None = None
-        self._failing = False
+        self._failures = FailureLog(logger)
 
     def show(self, document: Document) -> None:
         """Write ``document`` if it is another than before and this process's to write.
@@ -39,9 +40,7 @@ class Mirror:
             if self._election.win():
                 self._store.update(lambda _: document)
                 self._shown = document
-            self._failing = False
+            self._failures.ended()
         except OSError as e:
             FAULTS.labels("mirror").inc()
-            if not self._failing:
-                logger.error("cannot copy the health board for sentinel-health: %s", e)
-            self._failing = True
+            self._failures.failed("cannot copy the health board for sentinel-health: %s", e)

@@ -11,11 +11,13 @@ from health.board.stores.base import Reach
 from health.conf import conf
 from health.families import FAULTS
 from health.prober.leader import Prober
+from metrics.system import forks
 
 logger = logging.getLogger(__name__)
 
 
 _guard = threading.Lock()
+forks.hold(_guard)
 _own: tuple[int, Prober | None] = (0, None)
 
 
@@ -49,8 +51,3 @@ def ensure_started() -> bool:
             logger.exception("the prober could not be started")
         _own = (pid, prober)
         return prober is not None
-
-
-os.register_at_fork(
-    before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
-)

@@ -20,6 +20,7 @@ from health.core.document import Event
 from health.families import FAULTS
 from health.models import Transition
 from health.prober.webhook import Webhook
+from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Recorder:
     def __init__(self, board: BackendHealthMap) -> None:
         self._board = board
         self._webhook = Webhook()
+        self._failures = FailureLog(logger)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sentinel-recorder", daemon=True)
         self._clean_at = 0.0
@@ -70,10 +72,10 @@ class Recorder:
                     with scoped_connections():
                         act()
                     pauses[doing] = LOOK_SECONDS
+                    self._failures.ended(doing)
                 except Exception as e:  # noqa: BLE001 - neither may end the other, nor the thread
                     FAULTS.labels(doing).inc()
-                    if pauses[doing] == LOOK_SECONDS:
-                        logger.error("%s: failed, will go on trying: %s", doing, e)
+                    self._failures.failed("%s: failed, will go on trying: %s", doing, e, key=doing)
                     pauses[doing] = min(pauses[doing] * 2, MAX_PAUSE_SECONDS)
                     due[doing] = time.monotonic() + pauses[doing]
 

@@ -17,6 +17,7 @@ from health.connections import scoped_connections
 from health.core.backend import Observation
 from health.election import Election
 from health.families import FAULTS
+from metrics.system.failure_log import FailureLog
 
 if TYPE_CHECKING:
     from health.core.document import Change
@@ -55,7 +56,7 @@ class Publisher:
         self._prepare = prepare
         self._finish = finish
         self._inbox: queue.SimpleQueue[tuple[str, Observation] | None] = queue.SimpleQueue()
-        self._failing = False
+        self._failures = FailureLog(logger)
         self._thread = threading.Thread(target=self._run, name="sentinel-publisher", daemon=True)
 
     def start(self) -> None:
@@ -113,10 +114,7 @@ class Publisher:
                 self._board.observe(batch, prepare=self._prepare, finish=self._finish)
         except Exception as e:  # noqa: BLE001 - a cache raises what it likes
             FAULTS.labels("board").inc()
-            if not self._failing:
-                logger.error("cannot write the health board, will go on trying: %s", e)
-            self._failing = True
+            self._failures.failed("cannot write the health board, will go on trying: %s", e)
         else:
-            if self._failing:
+            if self._failures.ended():
                 logger.info("the health board can be written again")
-            self._failing = False

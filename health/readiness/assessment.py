@@ -17,6 +17,7 @@ from health.core.policy import NOT_READY, Verdict, judge
 from health.core.record import replace
 from health.families import FAULTS
 from health.readiness.drain import is_draining
+from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ _last: tuple[Document, ReadinessSettings, bool, Verdict] | None = None
 """The last verdict on the whole board, with what it was made from."""
 
 MOST_LOGGED = 20
-_logged: set[str] = set()
-"""Failures of a policy that the log has, each once a process, and no more than so many."""
+"""How many failures of a policy the log gets from a process at most, each once."""
+_failures = FailureLog(logger, most=MOST_LOGGED)
 
 
 def current() -> Verdict:
@@ -99,8 +100,10 @@ def _judge(
 
 
 def _log_failure(policy: str, error: Exception) -> None:
-    """Log what is new: anybody may ask, as often as he likes."""
-    failure = f"{policy}: {error!r}"
-    if failure not in _logged and len(_logged) < MOST_LOGGED:
-        _logged.add(failure)
-        logger.error("the readiness policy %s failed, so not ready", policy, exc_info=error)
+    """Log what is new: anybody may ask, any number of times."""
+    _failures.failed(
+        "the readiness policy %s failed, so not ready",
+        policy,
+        key=f"{policy}: {error!r}",
+        cause=error,
+    )

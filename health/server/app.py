@@ -25,9 +25,9 @@ def application() -> WSGIHandler:
     settings.ROOT_URLCONF = conf.health_urlconf
     settings.MIDDLEWARE = []
     wsgi = get_wsgi_application()
-    from metrics.scraping.gather import show_the_applications
+    from metrics.scraping.gatherer import GATHERER
 
-    show_the_applications()
+    GATHERER.ask_others()
     return wsgi
 
 

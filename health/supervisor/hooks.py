@@ -145,9 +145,9 @@ def answer_scrapes() -> None:
     from metrics import shared
 
     if shared.current() is not None:
-        from metrics.scraping import gather
+        from metrics import scraping
 
-        gather.answer_scrapes()
+        scraping.answer_scrapes()
 
 
 def show_life() -> None:

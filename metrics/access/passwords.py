@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import threading
 
 from django.contrib.auth.hashers import check_password
+
+from metrics.system import forks
 
 
 class TooManyPasswordsError(Exception):
@@ -30,7 +31,7 @@ class _PasswordMemory:
         self._key = secrets.token_bytes(32)
         self._right: set[bytes] = set()
         self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        forks.after_in_child(self._begin)
 
     def _begin(self) -> None:
         self._lock = threading.Lock()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import threading
 import warnings
 import weakref
@@ -24,6 +23,7 @@ from metrics.shared import ownership
 from metrics.shared.files.catalog import FamilyKey
 from metrics.shared.store import Store
 from metrics.shared.values import Value
+from metrics.system import forks
 
 logger = logging.getLogger("metrics.shared")
 
@@ -197,7 +197,7 @@ def _free_locks_in_child() -> None:
         lock.free()
 
 
-os.register_at_fork(after_in_child=_free_locks_in_child)
+forks.after_in_child(_free_locks_in_child)
 
 
 def install(store: Store) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from metrics.system import forks
+
 
 class LockBusyError(OSError):
     """Another process held the lock for as long as the caller was willing to wait."""
@@ -127,7 +129,7 @@ def _drop_inherited() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_drop_inherited)
+forks.after_in_child(_drop_inherited)
 
 
 class FileLock:

@@ -25,6 +25,7 @@ from health.core.document import Document
 from health.election import Election
 from health.election.cache import PREFIX, CacheElection
 from health.families import FAULTS
+from metrics.system.failure_log import FailureLog
 from metrics.system.flock import LockBusyError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class CacheStore:
         self._lock = threading.Lock()
         self._pid = 0
         self._looked = threading.Event()
-        self._failing = False
+        self._failures = FailureLog(logger)
 
     def read(self) -> Document:
         """Return what was last seen; damaged until the cache has been read once."""
@@ -108,11 +109,11 @@ class CacheStore:
                     self._document = self._load(caches[self._alias])
             except Exception as e:  # noqa: BLE001 - a cache raises what it likes
                 FAULTS.labels("cache").inc()
-                if not self._failing:
-                    logger.error("cannot read the health board from cache %s: %s", self._alias, e)
-                self._failing = True
+                self._failures.failed(
+                    "cannot read the health board from cache %s: %s", self._alias, e
+                )
             else:
-                self._failing = False
+                self._failures.ended()
             self._looked.set()
             if self._show is not None:
                 self._show(self._document)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
 from health.board.stores.base import Reach
 from health.core.document import Document
 from health.election import AloneElection, Election
+from metrics.system import forks
 
 if TYPE_CHECKING:
     from health.core.document import Change
 
 _memory_lock = threading.RLock()
-os.register_at_fork(
-    before=_memory_lock.acquire,
-    after_in_parent=_memory_lock.release,
-    after_in_child=_memory_lock.release,
-)
+forks.hold(_memory_lock)
 
 
 class MemoryStore:
