@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from metrics import shared, streams
-from metrics.scraping.gather import answer_scrapes
+from metrics.scraping import answer_scrapes
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from metrics import admin_rows
 from metrics.models import MetricFamily
-from metrics.scraping import scraper
 
 if TYPE_CHECKING:
+    from metrics import admin_rows
+
     _Admin = admin.ModelAdmin[MetricFamily]
 else:
     _Admin = admin.ModelAdmin
@@ -93,7 +93,11 @@ class MetricFamilyAdmin(_Admin):
     def _rows(self, request: HttpRequest) -> list[admin_rows.FamilyRow]:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return admin_rows.rows(scraper.families())
+        # Every process with an admin imports this module; few are asked for a page.
+        from metrics import admin_rows
+        from metrics.scraping.scraper import SCRAPER
+
+        return admin_rows.rows(SCRAPER.read().families)
 
     def _url(self, page: str, *args: str) -> str:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"

@@ -166,12 +166,11 @@ class Metrics:
 
         ``METRICS`` gives those of all processes; another instance its own.
         """
-        # Here and not above: the runner gathers this module's registry.
-        from metrics import exposition
-        from metrics.scraping import scraper
+        from metrics import exposition  # most processes that count are never asked
+        from metrics.scraping.scraper import SCRAPER
 
         if self._is_shared:
-            return scraper.render().text
+            return SCRAPER.render().text
         own = exposition.convert(self.registry.collect())
         return exposition.template(own.families, exposition.TEXT_0_0_4).fill(own.values)
 
@@ -184,9 +183,9 @@ class _AllProcesses:
 
     def collect(self) -> Iterator[Metric]:
         """Yield each family with the values of all processes; ``_total`` is in no name."""
-        from metrics.scraping import scraper  # it gathers this module's registry
+        from metrics.scraping.scraper import SCRAPER
 
-        for figures in scraper.families():
+        for figures in SCRAPER.read().families:
             family = figures.family
             metric = Metric(family.name, family.help, family.type, family.unit)
             for key, value in figures.samples:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import logging
 import math
-import os
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import SuspiciousOperation
@@ -20,7 +21,9 @@ from metrics.access.rules import Access, Verdict, configured
 from metrics.conf import conf
 from metrics.exposition import accepts_gzip, negotiate
 from metrics.registries import REGISTRY
-from metrics.scraping import scraper
+from metrics.scraping.options import TIME_LIMIT
+from metrics.scraping.scraper import SCRAPER, Scraper
+from metrics.system import forks
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ def _free_all_places() -> None:
     _places = threading.BoundedSemaphore(MAX_IN_FLIGHT)
 
 
-os.register_at_fork(after_in_child=_free_all_places)
+forks.after_in_child(_free_all_places)
 
 
 @csrf_exempt
@@ -75,8 +78,23 @@ def metrics(request: HttpRequest) -> HttpResponse:
     ``?name[]=`` (several times) keeps families or samples of that name, ``?created=1``
     adds the ``_created`` samples. Touches no session, cookie or database.
     """
+    return _respond(request, SCRAPER)
+
+
+def endpoint(scraper: Scraper) -> Callable[[HttpRequest], HttpResponse]:
+    """Return a view that answers scrapes of ``scraper``, under the rules of GET /metrics."""
+
+    @csrf_exempt
+    @login_not_required
+    def view(request: HttpRequest) -> HttpResponse:
+        return _respond(request, scraper)
+
+    return view
+
+
+def _respond(request: HttpRequest, scraper: Scraper) -> HttpResponse:
     if conf.metrics_enabled:
-        response = _answer(request)
+        response = _answer(request, scraper)
         SCRAPES.labels(str(response.status_code)).inc()
     else:
         response = _plain("Metrics not enabled", 404)
@@ -85,7 +103,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _answer(request: HttpRequest) -> HttpResponse:
+def _answer(request: HttpRequest, scraper: Scraper) -> HttpResponse:
     if request.method not in _METHODS:
         return _plain("Method not allowed", 405, Allow=", ".join(_METHODS))
     if request.method == "OPTIONS":
@@ -102,7 +120,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     began = time.perf_counter()
     IN_FLIGHT.inc()
     try:
-        response = _scrape(request)
+        response = _scrape(request, scraper)
         response["Vary"] = "Accept, Accept-Encoding" + (", Authorization" if access else "")
         return response
     except SuspiciousOperation:  # more fields in the query than Django reads
@@ -134,14 +152,19 @@ def _too_many() -> HttpResponse:
     return _plain("Too many scrapes at once", 503, **{"Retry-After": "1"})
 
 
-def _scrape(request: HttpRequest) -> HttpResponse:
+def _scrape(request: HttpRequest, scraper: Scraper) -> HttpResponse:
     chosen = negotiate(request.headers.get("Accept"))
-    rendered = scraper.render(
-        chosen,
-        names=[name for name in request.GET.getlist("name[]") if name] or None,
-        created=request.GET.get("created") == "1",
-        time_limit=_time_limit(request.headers.get("X-Prometheus-Scrape-Timeout-Seconds")),
+    asked = frozenset(name for name in request.GET.getlist("name[]") if name)
+    options = replace(
+        scraper.options,
+        names=asked or scraper.options.names,
+        created=scraper.options.created or request.GET.get("created") == "1",
+        time_limit=_time_limit(
+            request.headers.get("X-Prometheus-Scrape-Timeout-Seconds"),
+            otherwise=scraper.options.time_limit,
+        ),
     )
+    rendered = scraper.render(chosen, options)
     body = rendered.text.encode()
     response = HttpResponse(content_type=chosen.content_type)
     if accepts_gzip(request.headers.get("Accept-Encoding")):
@@ -165,12 +188,12 @@ def _with_common_headers(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _time_limit(header: str | None) -> float:
+def _time_limit(header: str | None, *, otherwise: float = TIME_LIMIT) -> float:
     """Return the seconds a scrape may take: a little less than its client waits."""
     try:
         seconds = float(header or "")
     except ValueError:
-        return scraper.TIME_LIMIT
+        return otherwise
     if not math.isfinite(seconds) or seconds <= 0:
-        return scraper.TIME_LIMIT
+        return otherwise
     return min(max(seconds * 0.9, _SHORTEST_LIMIT), _LONGEST_LIMIT)

@@ -16,8 +16,8 @@ from django.core.signals import request_started
 from django.db import close_old_connections
 from pytest_django import Settings
 
-from metrics.scraping import scraper
-from metrics.scraping.gather import Gathered
+from metrics.scraping.gatherer import Gathered
+from metrics.scraping.scraper import SCRAPER
 
 REQUESTS = int(os.environ.get("SENTINEL_FUZZ_REQUESTS", "4000"))
 """How many random requests to send; 100,000 take some minutes."""
@@ -118,8 +118,8 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], str]:
 
     What is gathered does not depend on the request, so it is gathered once.
     """
-    gathered: Gathered = scraper._gather(30)
-    monkeypatch.setattr(scraper, "_gather", lambda limit: gathered)
+    gathered: Gathered = SCRAPER._gather(30)
+    monkeypatch.setattr(SCRAPER, "_gather", lambda limit: gathered)
     statuses: list[str] = []
     handlers: list[WSGIHandler] = []
 

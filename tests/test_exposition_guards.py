@@ -22,9 +22,10 @@ from pytest_django import Settings
 from metrics import views
 from metrics.registry import REGISTRY
 from metrics.scraping import coalesce as flight_module
-from metrics.scraping import guard, scraper
-from metrics.scraping.coalesce import SharedFlight
+from metrics.scraping import guard
+from metrics.scraping.coalesce import Coalescer
 from metrics.scraping.guard import CollectorGuard
+from metrics.scraping.scraper import SCRAPER
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -222,7 +223,7 @@ def test_target_info(client: Client) -> None:
 
 def test_waiting_scrapes_share_one_run() -> None:
     """Callers that come while a run is under way share the next one, which begins after."""
-    flight: SharedFlight[int] = SharedFlight()
+    flight: Coalescer[int] = Coalescer()
     numbers = itertools.count(1)
     gates = [threading.Event(), threading.Event()]
 
@@ -251,7 +252,7 @@ def test_waiting_scrapes_share_one_run() -> None:
 
 def test_a_failed_run_fails_for_all_and_the_next_one_is_new() -> None:
     """What the work raises reaches the caller, and the flight can be used again."""
-    flight: SharedFlight[int] = SharedFlight()
+    flight: Coalescer[int] = Coalescer()
     with pytest.raises(ZeroDivisionError):
         flight.run(lambda: 1 // 0, soon())
     assert flight.run(lambda: 7, soon()) == 7
@@ -267,7 +268,7 @@ def in_background(work: Any) -> tuple[threading.Thread, list[Any]]:
 
 def test_who_has_waited_in_vain_works_alone() -> None:
     """Behind a run that does not end, a caller whose time is up does the work for himself."""
-    flight: SharedFlight[str] = SharedFlight()
+    flight: Coalescer[str] = Coalescer()
     gate = threading.Event()
     thread, results = in_background(lambda: flight.run(lambda: str(gate.wait(30)), soon()))
     while not flight._busy:
@@ -286,7 +287,7 @@ def test_who_has_little_time_left_takes_what_there_is(
     """After a run that took longer than what is left, its result is as good as it gets."""
     clock = [0.0]
     monkeypatch.setattr(flight_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    flight: SharedFlight[str] = SharedFlight()
+    flight: Coalescer[str] = Coalescer()
     gate = threading.Event()
 
     def first() -> str:
@@ -342,7 +343,7 @@ def test_two_scrapes_behind_a_hung_collector(client: Client, registered: Any) ->
 
 def test_a_child_forked_during_a_run_can_scrape() -> None:
     """A fork while another thread is at work leaves the child a flight of its own."""
-    flight: SharedFlight[int] = SharedFlight()
+    flight: Coalescer[int] = Coalescer()
     gate = threading.Event()
     thread = threading.Thread(target=lambda: flight.run(lambda: int(gate.wait(30)), soon()))
     thread.start()
@@ -378,7 +379,7 @@ def test_a_fault_of_ours(client: Client, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(views, "_places", threading.BoundedSemaphore(1))
     with monkeypatch.context() as patch:
-        patch.setattr(scraper, "render", render)
+        patch.setattr(SCRAPER, "render", render)
         for _ in range(3):
             response = client.get("/metrics")
             assert (response.status_code, response.content) == (500, b"The scrape failed")
@@ -389,7 +390,7 @@ def test_self_metrics_begin_at_zero() -> None:
     """Every status that can be counted is there before it happens."""
     codes = {
         dict(key.labels)["code"]
-        for figures in scraper.families()
+        for figures in SCRAPER.read().families
         if figures.family.name == "sentinel_scrapes"
         for key, _ in figures.samples
         if key.name == "sentinel_scrapes_total"
@@ -400,7 +401,7 @@ def test_self_metrics_begin_at_zero() -> None:
 def test_a_scrape_counts_itself_in_flight(client: Client) -> None:
     """The gauge shows the very scrape, and is back at 0 afterwards."""
     assert "\nsentinel_scrapes_in_flight 1.0\n" in client.get("/metrics").content.decode()
-    assert "\nsentinel_scrapes_in_flight 0.0\n" in scraper.render().text
+    assert "\nsentinel_scrapes_in_flight 0.0\n" in SCRAPER.render().text
 
 
 @pytest.mark.parametrize(

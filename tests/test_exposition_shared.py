@@ -19,7 +19,8 @@ PRELUDE = """
 import django, math, sys
 django.setup()
 from prometheus_client import Counter, Enum, Gauge, Histogram, Info, Summary
-from metrics.scraping import scraper
+from metrics.scraping.options import Options
+from metrics.scraping.scraper import SCRAPER
 from metrics import shared
 from metrics.exposition import OPENMETRICS_1_0_0
 jobs = Counter("t_jobs", "Jobs", ["kind"])
@@ -59,7 +60,7 @@ def test_what_another_process_counted(tmp_path: Path) -> None:
         jobs.labels("a").inc()
         state.state("off")
         about.info({"v": "1"})
-        print(scraper.render(OPENMETRICS_1_0_0).text, end="")
+        print(SCRAPER.render(OPENMETRICS_1_0_0).text, end="")
         """,
     )
     found = families(text)
@@ -98,7 +99,7 @@ def test_awkward_labels_and_values(tmp_path: Path) -> None:
         from metrics.exposition import TEXT_0_0_4, TEXT_1_0_0
         formats = TEXT_0_0_4, TEXT_1_0_0, OPENMETRICS_1_0_0
         names = ["t_odd", "t_number"]
-        print(json.dumps([scraper.render(fmt, names=names).text for fmt in formats]))
+        print(json.dumps([SCRAPER.render(fmt, Options(frozenset(names))).text for fmt in formats]))
         """,
     )
     for text, parse in zip(
@@ -117,14 +118,14 @@ def test_units(tmp_path: Path) -> None:
     out = run(
         tmp_path,
         """
-        from metrics.scraping import gather
+        from metrics.scraping.gatherer import GATHERER
         from metrics.registry import METRICS
         METRICS.record_request("echo", "success", 0.1)
         sent = Counter("t_sent", "Sent", unit="bytes")
         sent.inc(3)
-        one, two = (gather.gather(30.0).snapshot.layout for _ in range(2))
+        one, two = (GATHERER.gather(30.0).snapshot.layout for _ in range(2))
         assert one is two
-        print(scraper.render(OPENMETRICS_1_0_0).text, end="")
+        print(SCRAPER.render(OPENMETRICS_1_0_0).text, end="")
         """,
     )
     found = families(out)
@@ -149,9 +150,9 @@ def test_our_label_displaces_none(tmp_path: Path, names: tuple[str, ...], ours: 
         f"""
         own = Gauge("t_own", "Own", {names!r})
         for labels in {values!r}: own.labels(**labels).set(1)
-        print(scraper.render(OPENMETRICS_1_0_0, names=["t_own"]).text, end="")
+        print(SCRAPER.render(OPENMETRICS_1_0_0, Options(frozenset(["t_own"]))).text, end="")
         import json
-        [family] = [one.family for one in scraper.families() if one.family.name == "t_own"]
+        [family] = [one.family for one in SCRAPER.read().families if one.family.name == "t_own"]
         print(json.dumps([dict(key.labels) for key in family.samples]))
         """,
     )
@@ -181,7 +182,7 @@ def test_our_families_displace_none(tmp_path: Path) -> None:
         REGISTRY.register(Children())
         REGISTRY.register(ProcessCollector(namespace="t_db", registry=None))
         jobs.labels("a").inc()
-        print(scraper.render().text, end="")
+        print(SCRAPER.render().text, end="")
         """,
     )
     lines = text.splitlines()
@@ -206,7 +207,7 @@ def test_gauges_of_a_command_that_has_ended(tmp_path: Path) -> None:
         f"{gauges}\n        default.set(1)\n        jobs.labels('a').inc()\n"
         "        for gauge in gauges.values(): gauge.labels('command').set(5)",
     )
-    text = run(tmp_path, f"{gauges}\n        print(scraper.render().text)")
+    text = run(tmp_path, f"{gauges}\n        print(SCRAPER.render().text)")
     assert [line for line in text.splitlines() if line.startswith("t_") and "{of=" in line] == [
         't_max{of="command"} 5.0',
         't_mostrecent{of="command"} 5.0',
@@ -217,7 +218,7 @@ def test_gauges_of_a_command_that_has_ended(tmp_path: Path) -> None:
 def test_a_gauge_that_asks_a_function(tmp_path: Path) -> None:
     """What the function gives in the answering process stands in place of stored values."""
     run(tmp_path, "asked.set(5)")
-    text = run(tmp_path, "asked.set_function(lambda: 7)\nprint(scraper.render().text)")
+    text = run(tmp_path, "asked.set_function(lambda: 7)\nprint(SCRAPER.render().text)")
     assert text.count("\nt_asked ") == 1
     assert "\nt_asked 7.0\n" in text
 
@@ -234,7 +235,7 @@ def test_a_store_that_cannot_be_read(tmp_path: Path, broken: str) -> None:
         from metrics.shared.reading import reader
         from metrics.shared import store
         {broken}.snapshot = snapshot
-        rendered = scraper.render()
+        rendered = SCRAPER.render()
         print(rendered.text, rendered.left_out)
         """,
     )
@@ -259,20 +260,20 @@ def test_text_is_prepared_once(tmp_path: Path) -> None:
         ]
         jobs.labels("a").inc()
         for fmt in formats:
-            scraper.render(fmt)
+            SCRAPER.render(fmt)
         first = len(made)
         for number in range(20):  # others' filters, however many, drive nothing out
-            scraper.render(names=[f"t_{number}"])
+            SCRAPER.render(options=Options(frozenset({f"t_{number}"})))
         filtered = len(made)
         jobs.labels("a").inc()
         for fmt in formats:
-            text = scraper.render(fmt).text
+            text = SCRAPER.render(fmt).text
         print('t_jobs_total{kind="a"} 2.0' in text)
         print(first == 3 * len(formats), len(made) == filtered)
         jobs.labels("b").inc()
         for fmt in formats:
-            scraper.render(fmt)
-        print(len(made) - filtered == len(formats), len(scraper._templates._whole) == first)
+            SCRAPER.render(fmt)
+        print(len(made) - filtered == len(formats), len(SCRAPER._templates._whole) == first)
         """,
     )
     assert out == "True\nTrue True\nTrue True\n"
@@ -299,7 +300,7 @@ def test_created_samples(tmp_path: Path) -> None:
         jobs.labels("a").inc()
         jobs.labels('b "c"').inc()
         print(json.dumps([
-            scraper.render(fmt, created=True, names=names).text
+            SCRAPER.render(fmt, Options(names and frozenset(names), created=True)).text
             for fmt in (OPENMETRICS_1_0_0, TEXT_0_0_4)
             for names in (None, ["t_jobs"], ["t_jobs_created", "t_size_created"])
         ]))
@@ -345,7 +346,7 @@ def test_created_after_a_removal(tmp_path: Path) -> None:
         tmp_path,
         """
         def made():
-            text = scraper.render(created=True, names=["t_jobs_created"]).text
+            text = SCRAPER.render(options=Options(frozenset(["t_jobs_created"]), created=True)).text
             return {line.split('"')[1]: float(line.split()[1])
                     for line in text.splitlines() if line[0] != "#"}
         import time
@@ -371,7 +372,7 @@ def test_created_times_that_cannot_be_read(tmp_path: Path) -> None:
         jobs.labels("a").inc()
         def read(directory): raise PermissionError("not yours")
         created_times.read = read
-        rendered = scraper.render(created=True)
+        rendered = SCRAPER.render(options=Options(created=True))
         print('t_jobs_total{kind="a"} 1.0' in rendered.text, rendered.left_out)
         """,
     )

@@ -14,6 +14,7 @@ from health.core.backend import BackendHealth
 from health.core.document import Document
 from health.core.policy import POLICIES, judge
 from health.readiness import assessment
+from metrics.system.failure_log import FailureLog
 
 if TYPE_CHECKING:
     from health.core.policy import Backends
@@ -164,7 +165,8 @@ def test_a_policy_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) ->
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(assessment, "BOARD", board)
-        patch.setattr(assessment, "_logged", set())
+        log = FailureLog(assessment.logger, most=assessment.MOST_LOGGED)
+        patch.setattr(assessment, "_failures", log)
         assert assessment.assess().is_ready
         for _ in range(3):
             assert assessment.assess(exclude=["d"]).status == "not_ready"

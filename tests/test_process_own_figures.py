@@ -65,7 +65,7 @@ from prometheus_client import Gauge, Info, REGISTRY
 from prometheus_client.core import GaugeMetricFamily
 from metrics.scraping import scrape_socket
 from metrics import shared
-from metrics.scraping.gather import answer_scrapes
+from metrics.scraping import answer_scrapes
 from metrics.system.process_kind import declare_process_kind
 from metrics.registry import METRICS
 declare_process_kind("application")
@@ -79,12 +79,13 @@ ASKER = """
 import django
 django.setup()
 from prometheus_client import Gauge, Info
-from metrics.scraping import scraper
-from metrics.scraping.gather import show_the_applications
-show_the_applications()
+from metrics.scraping.gatherer import GATHERER
+from metrics.scraping.options import Options
+from metrics.scraping.scraper import SCRAPER
+GATHERER.ask_others()
 Info("t_about", "About").info({"name": "the asker"})
 Gauge("t_callback", "Callback", multiprocess_mode="sum").set_function(lambda: -1)
-rendered = scraper.render(time_limit=LIMIT)
+rendered = SCRAPER.render(options=Options(time_limit=LIMIT))
 print(*rendered.left_out, sep="\\n")
 print("=====")
 print(rendered.text, end="")
@@ -256,8 +257,8 @@ REGISTRY.register(Broken())
 def test_a_forked_child_is_not_its_parent(tmp_path: Path) -> None:
     """A child keeps no socket of its parent's, and answers as itself if it is to."""
     code = """
-from metrics.scraping import gather
-while gather._listener._at is None:
+from metrics.scraping.gatherer import GATHERER
+while GATHERER._listener._at is None:
     time.sleep(0.01)
 if os.fork() == 0:
     while not os.path.exists(os.environ["SENTINEL_VAR_DIR"] + "/go"):

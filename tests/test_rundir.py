@@ -260,13 +260,13 @@ def test_a_service_goes_on_where_nothing_can_be_written(place: Path) -> None:
 import django, json, time
 from django.test import Client
 django.setup()
-from metrics.scraping import scraper
+from metrics.scraping.scraper import SCRAPER
 from metrics.registry import METRICS
 METRICS.record_rate_limit_hit("t")
 deadline = time.monotonic() + 30
 while (ready := Client().get("/ready").status_code) != 200 and time.monotonic() < deadline:
     time.sleep(0.05)
-text = scraper.render().text
+text = SCRAPER.render().text
 print(json.dumps([ready, 'sentinel_rate_limit_hits_total{tool="t"} 1.0' in text]))
 """
     # an empty read-only file system over each place where temporary files may go

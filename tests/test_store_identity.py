@@ -96,10 +96,13 @@ def test_sidecars_in_pid_namespaces_of_their_own(tmp_path: Path) -> None:
             """
 import django
 django.setup()
-from metrics.scraping import scraper
+from metrics.scraping.options import Options
+from metrics.scraping.scraper import SCRAPER
 from metrics import shared
 print([(w.pid, w.kind, w.alive) for w in shared.current().workers()])
-print(scraper.render(names=["sentinel_requests_total", "process_threads"]).text, end="")
+print(SCRAPER.render(
+    options=Options(frozenset({"sentinel_requests_total", "process_threads"}))
+).text, end="")
 """,
         )
     finally:

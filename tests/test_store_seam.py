@@ -33,8 +33,8 @@ EARLY = """
             summary.observe(4)
             labelled.labels("a").inc(5)
         def told(prefix="t_"):
-            from metrics.scraping import scraper
-            lines = scraper.render().text.splitlines()
+            from metrics.scraping.scraper import SCRAPER
+            lines = SCRAPER.render().text.splitlines()
             return sorted(line for line in lines if line.startswith(prefix))
         count()
         django.setup()
@@ -199,9 +199,9 @@ OWN = """
         django.setup()
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
         from prometheus_client import REGISTRY, generate_latest
-        from metrics.scraping import scraper
+        from metrics.scraping.scraper import SCRAPER
         def told(prefix="t_"):
-            lines = scraper.render().text.splitlines()
+            lines = SCRAPER.render().text.splitlines()
             return sorted(line for line in lines if line.startswith(prefix))
         def of(registry, prefix="t_"):
             lines = generate_latest(registry).decode().splitlines()
@@ -349,7 +349,7 @@ def test_what_has_no_shared_values_is_the_answering_process_own(tmp_path: Path) 
     django.setup()
     from prometheus_client import REGISTRY, Counter, Enum, Info
     from prometheus_client.core import GaugeMetricFamily
-    from metrics.scraping import scraper
+    from metrics.scraping.scraper import SCRAPER
     class Custom:
         def collect(self):
             yield GaugeMetricFamily("t_custom", "Custom", value=NUMBER)
@@ -357,7 +357,7 @@ def test_what_has_no_shared_values_is_the_answering_process_own(tmp_path: Path) 
     Counter("t_jobs", "Jobs").inc(NUMBER)
     Info("t_about", "About").info({"process": "NUMBER"})
     Enum("t_state", "State", states=["one", "two"]).state(["one", "two"][NUMBER - 1])
-    lines = scraper.render().text.splitlines()
+    lines = SCRAPER.render().text.splitlines()
     print(json.dumps([line for line in lines if line.startswith("t_")]))
     """
     for number, jobs in ((1, 1.0), (2, 3.0)):  # the second answers when the first is gone

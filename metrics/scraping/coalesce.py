@@ -1,28 +1,29 @@
-"""Let callers that wait at the same time share one piece of work."""
+"""Let callers that wait at the same time share one run of the same work."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from metrics.system import forks
+
 T = TypeVar("T")
 
 
-class SharedFlight(Generic[T]):
-    """Run a function once for all who ask while it cannot start yet.
+class Coalescer(Generic[T]):
+    """Run a function once for all callers that ask before it can start.
 
-    A caller gets no result whose work began before he asked, so what he counted before
-    is in it, unless the time that he has is too short for that. At most one run is
-    under way and one more is waited for, however many callers there are; only those
-    whose time is up do not wait for a run that does not end.
+    A caller gets no result of a run that began before it asked, so that what it counted
+    before is in the result; unless its deadline is too near for a run of its own. At most
+    one run is under way and one more is waited for, however many callers there are. A run
+    that does not end holds a caller up until its deadline, and no longer.
     """
 
     def __init__(self) -> None:
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        forks.after_in_child(self._reset)
 
     def _reset(self) -> None:
         """Forget everything: in a forked child the thread that was at work is gone."""
@@ -36,10 +37,10 @@ class SharedFlight(Generic[T]):
     def run(self, work: Callable[[], T], deadline: float) -> T:
         """Return what ``work`` gives, run by this caller or by another one.
 
-        ``deadline`` is in seconds of `time.monotonic`. Who has less time left than the
-        run took that he waited for takes its result: his own would not end in time.
-        Who waits in vain until the deadline does the work for himself alone, beside
-        the run under way. What ``work`` raises is raised to all who share it.
+        ``deadline`` is in seconds of `time.monotonic`. A caller that waited for a run takes
+        its result when less time is left than that run took: one of its own would end too
+        late. A caller that waits in vain until the deadline runs the work for itself alone,
+        beside the run under way. What ``work`` raises is raised in all callers that share it.
         """
         with self._changed:
             ours = self._runs + 1

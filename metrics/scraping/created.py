@@ -19,7 +19,7 @@ class CreatedSamples:
     def add(self, snapshot: Snapshot, times: Times) -> Snapshot:
         """Return ``snapshot`` with a sample more for each series whose time is known.
 
-        It stands behind the series' others. ``times`` is what `creation.read` gives.
+        It stands behind the series' others. ``times`` is what `created_times.read` gives.
         """
         latest = self._latest
         if latest is None or latest[0] is not snapshot.layout or latest[1] is not times:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,9 @@ from dataclasses import dataclass, field
 from django.db import connections
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
+
+from metrics.system import forks
+from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +73,9 @@ class CollectorGuard:
 
     def __init__(self) -> None:
         self._running: dict[str, _Run] = {}
-        self._logged: set[str] = set()
+        self._failures = FailureLog(logger)
         self._lock = threading.Lock()
-        os.register_at_fork(after_in_child=self._after_fork)
+        forks.after_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
@@ -87,7 +89,7 @@ class CollectorGuard:
             except Exception as e:  # noqa: BLE001 - the scrape goes on without it
                 self._fail(result, name, f"it raised {type(e).__name__}", e)
             else:
-                self._logged.discard(name)
+                self._failures.ended(name)
         return result
 
     def run(self, collectors: Sequence[tuple[str, Collect]], deadline: float) -> Collected:
@@ -116,7 +118,7 @@ class CollectorGuard:
             if run.error is not None:
                 self._fail(result, name, f"it raised {type(run.error).__name__}", run.error)
             else:
-                self._logged.discard(name)
+                self._failures.ended(name)
                 result.metrics += run.metrics
         return result
 
@@ -144,6 +146,6 @@ class CollectorGuard:
     ) -> None:
         """Note a failure; into the log goes only the first of a row."""
         result.failed[name] = reason
-        if name not in self._logged:
-            self._logged.add(name)
-            logger.error("Collector %s is left out of the scrape: %s", name, reason, exc_info=error)
+        self._failures.failed(
+            "Collector %s is left out of the scrape: %s", name, reason, key=name, cause=error
+        )

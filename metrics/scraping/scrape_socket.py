@@ -23,7 +23,8 @@ from metrics import shared
 from metrics.scraping.own_figures import OwnFigures
 from metrics.shared import Worker
 from metrics.shared.files.lanes import socket_name
-from metrics.system import process_identity
+from metrics.system import forks, process_identity
+from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,8 @@ class Listener:
         self._pid = 0
         self._socket: socket.socket | None = None
         self._at: tuple[int, tuple[int, int]] | None = None
-        self._failing = False
-        os.register_at_fork(after_in_child=self._after_fork_in_child)
+        self._failures = FailureLog(logger)
+        forks.after_in_child(self._after_fork_in_child)
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.Lock()
@@ -98,12 +99,12 @@ class Listener:
             except TimeoutError:
                 continue
             except OSError as e:
-                if not self._failing:
-                    logger.warning("This process cannot answer others' scrapes: %s", e)
-                self._failing = True
+                self._failures.failed(
+                    "This process cannot answer others' scrapes: %s", e, level=logging.WARNING
+                )
                 time.sleep(LOOK_EVERY_SECONDS)
                 continue
-            self._failing = False
+            self._failures.ended()
             try:
                 with connection:
                     self._answer(connection)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
 from metrics.exposition import Format, Template, template
 from metrics.samples import Layout
+from metrics.scraping.options import Options
+from metrics.system import forks
 
 
-class _Templates:
+class Templates:
     """The templates that were used last: the text of each part of a scrape, by format.
 
     Of each there is the one of the newest layout. Filtered ones are kept apart, so that
@@ -24,7 +25,7 @@ class _Templates:
         self._lock = threading.Lock()
         self._whole: dict[object, tuple[Layout, Template]] = {}
         self._filtered: dict[object, tuple[Layout, Template]] = {}
-        os.register_at_fork(after_in_child=self._after_fork)
+        forks.after_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
@@ -34,19 +35,23 @@ class _Templates:
         part: str,
         layout: Layout,
         fmt: Format,
-        *,
-        names: frozenset[str] | None,
-        **options: Any,
+        options: Options,
+        **more: Any,
     ) -> Template:
-        """Return the template of ``layout`` with these options of `template`."""
+        """Return the template of ``layout`` with these options, and ``more`` of `template`'s."""
         kept, limit = self._whole, self.WHOLE
-        if names is not None:
+        if options.names is not None:
             kept, limit = self._filtered, self.FILTERED
-        key = (part, fmt, names, *sorted(options.items()))
+        key = (part, fmt, options.names, options.created, *sorted(more.items()))
         with self._lock:
             known = kept.pop(key, None)
             if known is None or known[0] is not layout:
-                known = layout, template(layout.families, fmt, names=names, **options)
+                known = (
+                    layout,
+                    template(
+                        layout.families, fmt, names=options.names, created=options.created, **more
+                    ),
+                )
             kept[key] = known
             if len(kept) > limit:
                 del kept[next(iter(kept))]

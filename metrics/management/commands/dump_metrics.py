@@ -20,8 +20,9 @@ from django.core.management.base import BaseCommand, CommandError
 from metrics import shared
 from metrics.conf import conf
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
-from metrics.scraping import scraper
-from metrics.scraping.gather import show_the_applications
+from metrics.scraping.gatherer import GATHERER
+from metrics.scraping.options import Options
+from metrics.scraping.scraper import SCRAPER, FamilyFigures
 from metrics.shared import Family
 
 FORMATS = {"text": TEXT_0_0_4, "openmetrics": OPENMETRICS_1_0_0}
@@ -83,7 +84,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dump once, or again and again."""
-        show_the_applications()
+        GATHERER.ask_others()
         store = shared.current()
         if store is None:
             self.stderr.write(
@@ -120,19 +121,21 @@ class Command(BaseCommand):
 
     def _text(self, fmt: str, pattern: re.Pattern[str] | None) -> tuple[str, Collection[str]]:
         if fmt == "json":
-            figures, left_out = scraper.read()
+            figures, left_out = SCRAPER.read()
             return as_json(figures, pattern), left_out
         names = None
         if pattern is not None:
-            families = [figures.family for figures in scraper.families()]
-            names = [
+            families = [figures.family for figures in SCRAPER.read().families]
+            names = {
                 key.name
                 for family in families
                 for key in family.samples
                 if pattern.search(key.name)
-            ]
-            names += [family.name for family in families if pattern.search(text_name(family))]
-        rendered = scraper.render(FORMATS[fmt], names=names)
+            }
+            names |= {family.name for family in families if pattern.search(text_name(family))}
+        rendered = SCRAPER.render(
+            FORMATS[fmt], Options(names=None if names is None else frozenset(names))
+        )
         return rendered.text, rendered.left_out
 
     def _write(self, output: Path, text: str) -> None:
@@ -151,7 +154,7 @@ class Command(BaseCommand):
         buffer.flush()
 
 
-def as_json(figures: Collection[scraper.FamilyFigures], pattern: re.Pattern[str] | None) -> str:
+def as_json(figures: Collection[FamilyFigures], pattern: re.Pattern[str] | None) -> str:
     """Return families as a JSON list; what is not finite is spelled as a string.
 
     Names are those of the text format, so a counter's ends in ``_total``.
