@@ -37,7 +37,7 @@ def _error_of(read: Callable[[], object], check_id: str) -> list[CheckMessage]:
 
 def check_backends(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """E001: the shape of SENTINEL_BACKENDS; E002: a probe, or an option of one."""
-    value = getattr(settings, backends.SETTING, {})
+    value = conf.backends_setting
     shape: list[CheckMessage] = [
         Error(message, id="sentinel_health.E001") for message in backends.problems(value)
     ]

@@ -11,7 +11,7 @@ import os
 import sys
 
 from health.core import board_file, clock, verdict_text
-from health.core.drain_mark import is_marked
+from health.core.drain_mark import DrainMark
 from health.core.policy import NO_BACKENDS, POLICIES, UNKNOWN, Verdict, judge
 from health.core.record import TYPE_CHECKING
 
@@ -99,7 +99,7 @@ def assess(run_dir: str, *, exclude: Sequence[str] = (), tags: Sequence[str] = (
         clock=clock.now(),
         policy=POLICIES.get(document.policy),
         shared_failure=document.shared_failure,
-        draining=is_marked(run_dir),
+        draining=DrainMark(run_dir).is_set,
         exclude=exclude,
         tags=tags,
     )

@@ -70,7 +70,6 @@ def install_store() -> None:
             run_dir,
             kind=process_kind.process_kind,
             max_series=_max_series,
-            strict=conf.run_dir_is_auto,
         )
     )
 

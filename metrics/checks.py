@@ -87,8 +87,7 @@ def check_max_series(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 def check_paths(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_PATHS that gives an endpoint no path, or two endpoints the same."""
-    value = getattr(settings, paths.SETTING, {})
-    return [Error(text, id="sentinel_metrics.E005") for text in paths.problems(value)]
+    return [Error(text, id="sentinel_metrics.E005") for text in paths.problems(conf.paths_setting)]
 
 
 def check_not_adopted(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from metrics import paths
 from metrics.system import run_dir
+from metrics.system.run_dir import RunDir
 
 DEFAULT_MAX_SERIES = 10_000
 NO_PLACE = (
@@ -30,7 +31,7 @@ class Conf:
     """One property a setting; the default stands beside its name."""
 
     @property
-    def run_dir(self) -> Path | None:
+    def run_dir(self) -> RunDir | None:
         """Directory shared by the processes of one service on one host, or None.
 
         ``SENTINEL_RUN_DIR``: a path, ``"auto"`` (a private directory under the
@@ -42,8 +43,8 @@ class Conf:
             return None
         if value == run_dir.AUTO:
             path = run_dir.auto_path(*self._project, service=self.service)
-            return Path(path) if path else None
-        return Path(run_dir.locate(os.path.normpath(value)))
+            return RunDir(path, is_guessable=True) if path else None
+        return RunDir(run_dir.locate(os.path.normpath(value)))
 
     @property
     def run_dir_setting(self) -> str | Path | None:
@@ -138,12 +139,17 @@ class Conf:
         return getattr(settings, "SENTINEL_METRICS_ACCESS", None)
 
     @property
+    def paths_setting(self) -> Any:
+        """``SENTINEL_PATHS`` as it stands, for a check that names all that is wrong."""
+        return getattr(settings, paths.SETTING, {})
+
+    @property
     def paths(self) -> Mapping[str, tuple[str, ...]]:
         """At which paths each endpoint of both apps answers (``SENTINEL_PATHS``).
 
         Those behind the application's own prefix, without a trailing slash.
         """
-        value: Any = getattr(settings, paths.SETTING, {})
+        value = self.paths_setting
         if found := paths.problems(value):
             raise ImproperlyConfigured("; ".join(found))
         return paths.parse(value)

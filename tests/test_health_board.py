@@ -29,7 +29,7 @@ from tests.harness import ROOT
 @pytest.fixture
 def store(tmp_path: Path) -> FileStore:
     """Give each test a directory of its own."""
-    return FileStore(tmp_path / "run", strict=False)
+    return FileStore(tmp_path / "run")
 
 
 def test_a_new_map_is_empty() -> None:
@@ -143,7 +143,7 @@ def test_documents_survive_their_json() -> None:
 
 def test_all_processes_see_one_board(store: FileStore) -> None:
     """A second store on the directory, as in another process, sees each write at once."""
-    ours, theirs = BackendHealthMap(store), BackendHealthMap(FileStore(store.run_dir, strict=False))
+    ours, theirs = BackendHealthMap(store), BackendHealthMap(FileStore(store.run_dir))
     for healthy in (True, False, True, True, False):
         ours.report("db", healthy)
         assert theirs["db"].healthy is healthy
@@ -152,7 +152,7 @@ def test_all_processes_see_one_board(store: FileStore) -> None:
 def test_a_board_that_does_not_change_is_not_read_again(store: FileStore) -> None:
     """Readers get the same object until somebody writes."""
     BackendHealthMap(store).report("db", True)
-    reader = FileStore(store.run_dir, strict=False)
+    reader = FileStore(store.run_dir)
     first = reader.read()
     assert reader.read() is first
     BackendHealthMap(store).report("db", True)
@@ -160,7 +160,7 @@ def test_a_board_that_does_not_change_is_not_read_again(store: FileStore) -> Non
 
 
 def _report_often(run_dir: Path, name: str, times: int) -> None:
-    board = BackendHealthMap(FileStore(run_dir, strict=False))
+    board = BackendHealthMap(FileStore(run_dir))
     for _ in range(times):
         board.report(name, True)
 
@@ -241,7 +241,7 @@ def test_a_damaged_file_is_mended_by_the_next_write(store: FileStore, junk: byte
     board.report("cache", True)
     board.snapshot()
     Path(store.path).write_bytes(junk)
-    reader = FileStore(store.run_dir, strict=False)
+    reader = FileStore(store.run_dir)
     assert reader.read().damaged
     assert not reader.read().backends
     board.report("cache", False)
@@ -258,7 +258,7 @@ def test_a_board_of_before_the_restart_is_not_believed(
     """After a restart of the machine the backends are known by name only."""
     BackendHealthMap(store).report("db", True)
     monkeypatch.setattr(clock, "boot_id", lambda: "another")
-    reader = FileStore(store.run_dir, strict=False)
+    reader = FileStore(store.run_dir)
     assert reader.read().backends["db"].state(clock.now()) == "unknown"
 
 

@@ -24,7 +24,7 @@ DATABASE = {"default": {"PROBE": "health.probes.DatabaseProbe"}}
 @pytest.fixture
 def board(tmp_path: Path) -> BackendHealthMap:
     """Give each test the board of a run directory of its own."""
-    return BackendHealthMap(FileStore(tmp_path / "run", strict=False))
+    return BackendHealthMap(FileStore(tmp_path / "run"))
 
 
 def sentinel_health(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:

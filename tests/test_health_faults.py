@@ -127,13 +127,13 @@ def test_flapping_is_damped_and_doubt_is_looked_into_sooner() -> None:
 @pytest.mark.parametrize("junk", [b"", b"sentinel-board-1 ", os.urandom(3000)])
 def test_a_board_that_is_damaged_while_it_is_in_use(tmp_path: Path, junk: bytes) -> None:
     """Whoever reads it meets no exception, and the prober's next result mends it."""
-    store = FileStore(tmp_path / "run", strict=False)
+    store = FileStore(tmp_path / "run")
     board = BackendHealthMap(store)
     with probing({"b": {"PROBE": lambda: None, "INTERVAL": 0.1, "TIMEOUT": 0.05}}, board):
         wait_until(lambda: board.is_healthy("b"), "healthy")
         for _ in range(5):
             Path(store.path).write_bytes(junk)
-            BackendHealthMap(FileStore(tmp_path / "run", strict=False)).any_healthy()
+            BackendHealthMap(FileStore(tmp_path / "run")).any_healthy()
             wait_until(lambda: board.is_healthy("b"), "healthy again")
 
 
@@ -144,7 +144,7 @@ def test_a_killed_prober_is_replaced_within_an_interval(tmp_path: Path) -> None:
     """SIGKILL frees the lock: the one that stands by goes on, and no state is lost."""
     backends = {"default": {"PROBE": "health.probes.DatabaseProbe", "INTERVAL": 2, "TIMEOUT": 1}}
     env = project_env(tmp_path) | {"SENTINEL_BACKENDS": json.dumps(backends)}
-    board = BackendHealthMap(FileStore(tmp_path / "run", strict=False))
+    board = BackendHealthMap(FileStore(tmp_path / "run"))
 
     with Program(LOOP, log=tmp_path / "first.log", env=env) as first:
         first.wait_ready(lambda: board.any_healthy(), "healthy")
@@ -222,13 +222,13 @@ run_dir, count = Path(sys.argv[1]), 40
 def both(healthy):
     seen = {name: Observation(healthy) for name in ("a", "b")}
     return lambda document: document.observe(seen, at=time.time(), clock=1.0)[0]
-writer = FileStore(run_dir, strict=False)
+writer = FileStore(run_dir)
 writer.update(both(True))
 children = []
 for _ in range(count):
     child = os.fork()
     if not child:
-        reader, changes, last, end = FileStore(run_dir, strict=False), 0, None, time.monotonic() + 3
+        reader, changes, last, end = FileStore(run_dir), 0, None, time.monotonic() + 3
         while time.monotonic() < end:
             document = reader.read()
             a, b = document.backends["a"], document.backends["b"]

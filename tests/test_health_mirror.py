@@ -36,9 +36,7 @@ def _cache(tmp_path: Path) -> Iterator[None]:
 def test_every_host_has_a_copy(tmp_path: Path) -> None:
     """What one host puts on the board of a cache, sentinel-health says on each that follows it."""
     hosts = [tmp_path / "a", tmp_path / "b"]
-    ours, theirs = (
-        BackendHealthMap(CacheStore("default", Mirror(host, strict=False).show)) for host in hosts
-    )
+    ours, theirs = (BackendHealthMap(CacheStore("default", Mirror(host).show)) for host in hosts)
     assert theirs.is_empty
     for healthy, word in ((True, "ready"), (False, "not_ready")):
         ours.report("db", healthy)
@@ -50,7 +48,7 @@ def test_every_host_has_a_copy(tmp_path: Path) -> None:
 
 def test_a_copy_that_nobody_renews_grows_stale(tmp_path: Path) -> None:
     """A board that the cache no longer has ends as unknown in the copy as it does in the view."""
-    mirror = Mirror(tmp_path / "run", strict=False)
+    mirror = Mirror(tmp_path / "run")
     mirror.show(_document(max_age=0.2))
     assert said(tmp_path / "run") == "ready"
     mirror.show(Document(damaged=True))
@@ -59,7 +57,7 @@ def test_a_copy_that_nobody_renews_grows_stale(tmp_path: Path) -> None:
 
 def test_one_process_of_a_host_writes_until_it_ends(tmp_path: Path) -> None:
     """The second writes nothing while the first is there, and goes on after it."""
-    first, second = (Mirror(tmp_path / "run", strict=False) for _ in range(2))
+    first, second = (Mirror(tmp_path / "run") for _ in range(2))
     first.show(_document())
     second.show(_document(healthy=False))
     assert said(tmp_path / "run") == "ready"
@@ -73,7 +71,7 @@ def test_a_directory_that_cannot_be_written_is_said_once(
 ) -> None:
     """The board itself does not suffer from it."""
     (tmp_path / "run").write_text("in the way")
-    mirror = Mirror(tmp_path / "run", strict=False)
+    mirror = Mirror(tmp_path / "run")
     with caplog.at_level(logging.ERROR, logger="health.board.mirror"):
         for _ in range(3):
             mirror.show(_document())

@@ -180,7 +180,7 @@ def test_a_probe_that_cannot_be_made_fails_alone() -> None:
 
 def test_one_of_two_probes_and_the_other_takes_over(tmp_path: Path) -> None:
     """While one prober holds the lock another stands by, and follows when it ends."""
-    stores = [FileStore(tmp_path / "run", strict=False) for _ in range(2)]
+    stores = [FileStore(tmp_path / "run") for _ in range(2)]
     probers = [
         Prober(BackendHealthMap(s), backend(lambda: None), election=s.election()) for s in stores
     ]
@@ -202,7 +202,7 @@ def test_a_directory_that_vanishes_ends_the_term(tmp_path: Path) -> None:
     """When the run directory is removed, the prober makes it anew and goes on."""
     import shutil
 
-    store = FileStore(tmp_path / "run", strict=False)
+    store = FileStore(tmp_path / "run")
     board = BackendHealthMap(store)
     with probing(backend(lambda: None), board, election=store.election()):
         wait_until(lambda: board.is_healthy("db"), "healthy")
@@ -227,7 +227,7 @@ def test_a_callable_may_answer_false() -> None:
 def test_a_board_that_cannot_be_written_at_first_is_written_later(tmp_path: Path) -> None:
     """A prober that meets a fault gives up its office and tries again, one thread of each kind."""
     run_dir = tmp_path / "run"
-    store = FileStore(run_dir, strict=False)
+    store = FileStore(run_dir)
     store.prepare()
     (run_dir / "health" / "board.new").mkdir()  # writing beside fails
     board = BackendHealthMap(store)

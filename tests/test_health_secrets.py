@@ -91,7 +91,7 @@ def test_no_secret_is_shown_anywhere(
     """Not in the log, the board's file, any answer, the admin, the commands, nor the database."""
     monkeypatch.setattr(autostart, "_own", (os.getpid(), None))  # the views start none
     caplog.set_level(logging.DEBUG, logger="health")
-    board = BackendHealthMap(FileStore(tmp_path / "run", strict=False), announce=announce)
+    board = BackendHealthMap(FileStore(tmp_path / "run"), announce=announce)
     prober = Prober(board)  # without a recorder of its own, which would write from a thread
     prober.start()
     names = set(conf.backends)

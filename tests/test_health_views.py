@@ -14,7 +14,6 @@ import pytest
 from django.conf import settings
 from django.test import AsyncClient, Client, override_settings
 
-from health import views
 from health.board import BOARD
 from health.conf.backends import parse
 from health.core import clock
@@ -393,7 +392,7 @@ def test_the_first_answer_waits_for_the_first_checks(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever sets the checks off by asking is told what came of them."""
-    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 30)
+    monkeypatch.setattr(autostart, "FIRST_LOOK_SECONDS", 30)
     with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": _well}}):
         assert answer(path)[0] == 200
 
@@ -401,7 +400,7 @@ def test_the_first_answer_waits_for_the_first_checks(
 @pytest.mark.usefixtures("fresh_process")
 def test_the_first_answer_waits_in_an_async_stack_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """There it waits in a thread, and the event loop goes on."""
-    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 30)
+    monkeypatch.setattr(autostart, "FIRST_LOOK_SECONDS", 30)
     loop_went_on = threading.Event()
 
     async def ask() -> tuple[int, bytes]:
@@ -416,7 +415,7 @@ def test_the_first_answer_waits_in_an_async_stack_too(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("fresh_process")
 def test_the_first_answer_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that hangs is not waited for: the answer is that too little is known."""
-    monkeypatch.setattr(views, "FIRST_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(autostart, "FIRST_LOOK_SECONDS", 0.01)
     release = threading.Event()
     with override_settings(SENTINEL_BACKENDS={"a": {"PROBE": release.wait}}):
         assert answer("/ready") == (503, JSON, STALE)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from health.core import drain_mark
+from health.core.drain_mark import DrainMark
 from metrics import shared
 from metrics.system.flock import FileLock
 from tests import harness
@@ -228,7 +228,7 @@ def test_root_follows_no_link_in_a_directory_of_others(place: Path) -> None:
     for name in ("draining", "serve.lock"):
         (run_dir / name).symlink_to(prize)
     with pytest.raises(OSError, match="symbolic links"):
-        drain_mark.mark(run_dir)
+        DrainMark(run_dir).set()
     with pytest.raises(OSError, match="symbolic links"):
         FileLock(run_dir / "serve.lock").try_acquire()
     assert not prize.exists()

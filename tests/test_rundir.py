@@ -39,7 +39,7 @@ from metrics.registry import METRICS
 found, error = str(conf.run_dir or ""), ""
 METRICS.record_rate_limit_hit("t")
 try:
-    FileStore(conf.run_dir, strict=conf.run_dir_is_auto).update(lambda document: document)
+    FileStore(conf.run_dir).update(lambda document: document)
 except OSError as e:
     error = str(e)
 store = shared.current()

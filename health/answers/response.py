@@ -24,9 +24,6 @@ ALLOW = {"Allow": ", ".join(METHODS)}
 Answer = tuple[int, dict[str, Any]]
 """Status code and body."""
 
-PlainAnswer = tuple[int, str, str | None]
-"""Status code, status word and reason."""
-
 
 class _Response(HttpResponse):
     """An answer to a probe: a 503 is no fault here, so Django is not to log it as one."""
@@ -53,22 +50,8 @@ def _prepared(method: str | None, status: int, word: str, reason: str | None) ->
     return _make(method, JSON, status, body)
 
 
-def respond_quickly(request: HttpRequest, answer: Callable[[], PlainAnswer]) -> HttpResponse | None:
-    """Send what ``answer`` gives, if the request is as plain as a probe's: None if it is not.
-
-    Plain is one of METHODS, without a query, and content with JSON.
-    """
-    meta = request.META
-    if (
-        request.method not in METHODS
-        or meta.get("QUERY_STRING")
-        or meta.get("HTTP_ACCEPT", "*/*") not in ("*/*", JSON)
-    ):
-        return None
-    try:
-        return _prepared(request.method, *answer()).copy()
-    except Exception:  # noqa: BLE001 - the slow way says what is wrong
-        return None
+_SHORT = {"status", "reason"}
+"""What the body of an answer to a plain probe says: such answers are made once and copied."""
 
 
 def respond(request: HttpRequest, answer: Callable[[], Answer]) -> HttpResponse:
@@ -89,7 +72,10 @@ def respond(request: HttpRequest, answer: Callable[[], Answer]) -> HttpResponse:
         FAULTS.labels("answer").inc()
         logger.exception("%s cannot be answered", request.path)
         status, body = 503, {"status": "not_ready"}
-    return _make(request.method, media_type(request), status, body)
+    kind = media_type(request)
+    if kind == JSON and body.keys() <= _SHORT:
+        return _prepared(request.method, status, body["status"], body.get("reason")).copy()
+    return _make(request.method, kind, status, body)
 
 
 def _make(method: str | None, kind: str, status: int, body: Mapping[str, Any]) -> _Response:

@@ -26,12 +26,11 @@ def _configured_store() -> Store:
         from health.board.mirror import Mirror
         from health.board.stores.cache import CacheStore
 
-        run_dir, strict = conf.run_dir, conf.run_dir_is_auto
-        show = None if run_dir is None else Mirror(run_dir, strict=strict).show
+        show = None if conf.run_dir is None else Mirror(conf.run_dir).show
         return CacheStore(conf.health_store.removeprefix(CACHE_PREFIX), show)
     if conf.run_dir is None:
         return MemoryStore()
-    return FileStore(conf.run_dir, strict=conf.run_dir_is_auto)
+    return FileStore(conf.run_dir)
 
 
 def forget() -> None:

@@ -12,6 +12,7 @@ from health.board.stores.file import FileStore
 from health.core.document import Document
 from health.families import FAULTS
 from metrics.system.failure_log import FailureLog
+from metrics.system.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ class Mirror:
     a copy which nobody renews grows stale.
     """
 
-    def __init__(self, run_dir: Path, *, strict: bool) -> None:
-        self._store = FileStore(run_dir, strict=strict)
+    def __init__(self, run_dir: RunDir | Path) -> None:
+        self._store = FileStore(run_dir)
         self._election = self._store.election()
         self._shown: Document | None = None
         self._failures = FailureLog(logger)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -24,6 +23,7 @@ from health.conf.webhook import WebhookConfig
 from health.core import policy
 from metrics.conf import conf as metrics_conf
 from metrics.system.process_kind import MAX_LENGTH, is_kind
+from metrics.system.run_dir import RunDir
 
 FILE = "file"
 CACHE_PREFIX = "cache:"
@@ -48,7 +48,7 @@ SHARED_FAILURES = (policy.NOT_READY, policy.DEGRADED)
 class ReadinessSettings(NamedTuple):
     """The settings that a verdict on the whole board was made with."""
 
-    run_dir: Path | None
+    run_dir: RunDir | None
     readiness_name: str
     shared_failure: str
     backends: Mapping[str, BackendConfig]
@@ -58,7 +58,7 @@ class Conf:
     """One property a setting; the default stands beside its name."""
 
     @property
-    def run_dir(self) -> Path | None:
+    def run_dir(self) -> RunDir | None:
         """Directory shared by the processes of one service on one host, or None."""
         return _run_dir()
 
@@ -76,6 +76,11 @@ class Conf:
     def run_dir_is_wanted(self) -> bool:
         """Whether processes are to share a directory, though there may be no place for it."""
         return self.run_dir is not None or self.run_dir_is_auto
+
+    @property
+    def backends_setting(self) -> Any:
+        """``SENTINEL_BACKENDS`` as it stands, for a check that names all that is wrong."""
+        return getattr(settings, backends.SETTING, {})
 
     @property
     def backends(self) -> Mapping[str, BackendConfig]:
@@ -227,13 +232,13 @@ def _application_kinds() -> frozenset[str]:
 
 
 @functools.cache
-def _run_dir() -> Path | None:
+def _run_dir() -> RunDir | None:
     return metrics_conf.run_dir
 
 
 @functools.cache
 def _backends() -> Mapping[str, BackendConfig]:
-    return backends.parse(getattr(settings, backends.SETTING, {}))
+    return backends.parse(conf.backends_setting)
 
 
 @functools.cache

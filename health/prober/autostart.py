@@ -5,15 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 
 from health.board import BOARD
 from health.board.stores.base import Reach
 from health.conf import conf
+from health.core.policy import STALE
 from health.families import FAULTS
 from health.prober.leader import Prober
+from health.readiness.assessment import current, has_started
 from metrics.system import forks
 
 logger = logging.getLogger(__name__)
+
+FIRST_LOOK_SECONDS = 0.5
+"""How long the first answer of a process may wait for the checks that it set off."""
 
 
 _guard = threading.Lock()
@@ -24,6 +30,20 @@ _own: tuple[int, Prober | None] = (0, None)
 def is_started() -> bool:
     """Whether `ensure_started` was called in this process, whatever came of it."""
     return _own[0] == os.getpid()
+
+
+def ensure_looked() -> None:
+    """Have the backends probed; the first call of a process waits a little for the results.
+
+    Else the first answer of a service would be 503, and the next request for it seconds
+    away. Never raises.
+    """
+    if ensure_started():
+        deadline = time.monotonic() + FIRST_LOOK_SECONDS
+        while not (has_started() and current().reason != STALE):
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.005)
 
 
 def ensure_started() -> bool:

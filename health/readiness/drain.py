@@ -1,16 +1,17 @@
-"""The mark that says: this host is about to stop, send it no more.
+"""Mark this host as draining, or ask whether it is.
 
-A file in the run directory, so that every process sees it at once, for one system
-call. Without a run directory it is a flag of this process alone.
+The mark is a file of the run directory. Without one it is a flag of this process alone.
 """
 
 from __future__ import annotations
 
+import functools
+
 from health.conf import conf
-from health.core import drain_mark
-from metrics.system.run_dir import ensure_private
+from health.core.drain_mark import DrainMark
 
 _here = False
+_mark_in = functools.lru_cache(maxsize=1)(DrainMark)
 
 
 def mark() -> None:
@@ -20,8 +21,8 @@ def mark() -> None:
     if run_dir is None:
         _here = True
         return
-    ensure_private(run_dir, strict=conf.run_dir_is_auto)
-    drain_mark.mark(run_dir)
+    run_dir.ensure()
+    _mark_in(run_dir).set()
 
 
 def unmark() -> None:
@@ -29,10 +30,10 @@ def unmark() -> None:
     global _here
     _here = False
     if (run_dir := conf.run_dir) is not None:
-        (run_dir / drain_mark.DRAINING).unlink(missing_ok=True)
+        _mark_in(run_dir).clear()
 
 
 def is_draining() -> bool:
     """Whether this host is marked."""
     run_dir = conf.run_dir
-    return _here if run_dir is None else drain_mark.is_marked(run_dir)
+    return _here if run_dir is None else _mark_in(run_dir).is_set

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
 
 from health.application import life_signs
 from health.supervisor import addresses, environment, hooks, signal_masks
-from metrics.system.run_dir import ensure_private
+from metrics.system.run_dir import RunDir
 
 SCRIPT_NAME = "SCRIPT_NAME"
 """Names the prefix that the application is served under: a variable, and a header."""
@@ -93,7 +92,7 @@ class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has 
             if (number := getattr(self.cfg, name)) < 1:
                 raise RuntimeError(f"{name} must be 1 or more, not {number}")
         if self._run_dir and self.cfg.uid != os.geteuid():
-            _check_usable_by(self.cfg.uid, Path(self._run_dir))
+            _check_usable_by(self.cfg.uid, RunDir(self._run_dir))
         mine = self.cfg.address
         if self._health_bind and addresses.overlap(self._health_bind, mine):
             raise RuntimeError(
@@ -101,10 +100,10 @@ class ServedApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has 
             )
 
 
-def _check_usable_by(user: int, run_dir: Path) -> None:
+def _check_usable_by(user: int, run_dir: RunDir) -> None:
     """Raise RuntimeError unless workers that run as ``user`` can use root's run directory."""
     try:
-        owner = ensure_private(run_dir, strict=False).stat().st_uid
+        owner = run_dir.ensure().stat().st_uid
         why = "" if owner == user else f"the run directory {run_dir} belongs to user {owner}"
     except OSError as e:
         why = str(e)

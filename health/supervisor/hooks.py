@@ -19,7 +19,7 @@ from typing import Any
 
 from gunicorn import util  # type: ignore[import-untyped]  # it has no types
 
-from health.core import drain_mark
+from health.core.drain_mark import DrainMark
 from health.supervisor import worker_start
 from metrics.system.process_kind import declare_process_kind
 
@@ -264,7 +264,7 @@ def mark(run_dir: str) -> None:
     if not run_dir:
         return
     try:
-        drain_mark.mark(run_dir)
+        DrainMark(run_dir).set()
     except OSError as e:
         logger.error("sentinel: this host cannot be marked as draining: %s", e)
 

@@ -22,7 +22,7 @@ from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.shared.errors import StoreError
 from metrics.system.flock import FileLock
-from metrics.system.run_dir import ensure_private
+from metrics.system.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def claim() -> FileLock | None:
     if (run_dir := metrics_conf.run_dir) is None:
         return None
     try:
-        ensure_private(run_dir, strict=metrics_conf.run_dir_is_auto)
+        run_dir.ensure()
         lock = FileLock(run_dir / LOCK)
         if not lock.try_acquire():
             raise ServedError(
@@ -78,7 +78,7 @@ def begin() -> None:
     try:
         run_dir = metrics_conf.run_dir
         if run_dir is not None:
-            if server := _another_server(str(run_dir)):
+            if server := _another_server(run_dir):
                 logger.warning(
                     "%s is used by another server (process %d): nothing in it is cleared. Give"
                     " each service a SENTINEL_RUN_DIR of its own, or a stop of one drains both.",
@@ -127,9 +127,9 @@ def _process_in(lock: FileLock) -> str:
     return ""
 
 
-def _another_server(run_dir: str) -> int | None:
+def _another_server(run_dir: RunDir) -> int | None:
     """Return the process id of a worker, not ours, that serves this service's application."""
-    store = shared.current() or shared.Store(run_dir, strict=metrics_conf.run_dir_is_auto)
+    store = shared.current() or shared.Store(run_dir)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         alive = [w.pid for w in store.workers() if w.alive and w.kind in WEB_SERVERS]

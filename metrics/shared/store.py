@@ -31,6 +31,7 @@ from metrics.shared.writing.attachment import Attachment
 from metrics.shared.writing.series import SeriesTable, full_name
 from metrics.shared.writing.series_limit import DROPPED_HELP, DROPPED_KEY
 from metrics.system import uwsgi
+from metrics.system.run_dir import RunDir
 
 EMPTY = memoryview(bytearray()).cast("d")
 
@@ -44,21 +45,20 @@ class Store:
     """All values of this process, shared through ``directory``.
 
     ``kind`` says what the process is, asked when it takes a lane; ``max_series`` how
-    many label sets a family may hold; ``strict`` is that of `rundir.ensure_private`.
+    many label sets a family may hold.
     Nothing here raises into a caller that records, whatever happens to the directory.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        directory: RunDir | str | os.PathLike[str],
         *,
         kind: Callable[[], str] = str,
         max_series: Callable[[], int] = lambda: 10_000,
-        strict: bool = False,
     ) -> None:
         self.directory = os.fspath(directory)
         self.cells = EMPTY
-        self._hold = Attachment(self.directory, kind, strict)
+        self._hold = Attachment(RunDir.of(directory), kind)
         self._table = SeriesTable(self._hold, max_series)
         self.activity = self._hold.activity
         self._reader = Reader()

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
+    Place = str | os.PathLike[str]
+
 AUTO = "auto"
 
 PRIVATE = "sentinel-private"
@@ -137,7 +139,7 @@ def locate(path: str) -> str:
     The directory itself, where only its owner can write, or where it is yet to be made.
     Others can write to a volume (an ``emptyDir``, ``docker --tmpfs``) or to a directory
     that an image keeps for any user of its group: there it is the folder `PRIVATE`, which
-    `ensure_private` guards as it does one in the temporary directory. Every process and
+    `RunDir.ensure` guards as it does one in the temporary directory. Every process and
     every user gets the same answer.
     """
     try:
@@ -159,39 +161,79 @@ def _is_shared(folder: str | os.PathLike[str]) -> bool:
     return bool(os.stat(folder).st_mode & 0o002)
 
 
-def ensure_private(path: Path, *, strict: bool = True, owner: int | None = None) -> Path:
-    """Create ``path`` with mode 0700 if need be, and refuse one that is not ours.
+class RunDir:
+    """A run directory: where it is, and whom it may belong to.
 
-    A directory that somebody else planted in a world-writable place, or a
-    symbolic link to one, could make us write wherever they like.
-
-    ``strict`` is for a name that others can guess (``"auto"``): only a directory
-    of this very user will do. Without it an operator's own choice is trusted a
-    little further: root may use a directory that belongs to the user its workers
-    run as, and a group may share it, unless everybody can write to its parent.
-    ``owner`` is a user whose directory it may be as well as this user's.
-
-    Raises RunDirError, whose message says what to mend.
+    ``is_guessable`` says that others can tell its name (``"auto"``), so that only a
+    directory of this very user will do. An operator's own choice is trusted a little
+    further: root may use a directory that belongs to the user its workers run as, and a
+    group may share it, unless everybody can write to its parent.
     """
-    try:
-        path.mkdir(mode=0o700, parents=True)
-    except FileExistsError:
-        pass
-    except OSError as e:
-        raise RunDirError(f"cannot create the run directory {path}: {e.strerror}") from e
-    info = os.lstat(path)
-    if stat.S_ISLNK(info.st_mode):
-        raise RunDirError(f"the run directory {path} is a symbolic link; name the directory itself")
-    if not stat.S_ISDIR(info.st_mode):
-        raise RunDirError(f"the run directory {path} is not a directory")
-    trusted = not strict and not _is_shared(path.parent)
-    if info.st_uid not in (os.geteuid(), owner) and not (os.geteuid() == 0 and trusted):
-        raise RunDirError(
-            f"the run directory {path} belongs to user {info.st_uid}, not to {os.geteuid()}"
-        )
-    if info.st_mode & (0o002 if trusted else 0o022):
-        raise RunDirError(
-            f"the run directory {path} can be written by others"
-            f" (mode {stat.S_IMODE(info.st_mode):04o}); chmod it to 0700"
-        )
-    return path
+
+    __slots__ = ("is_guessable", "path")
+
+    def __init__(self, path: Place, *, is_guessable: bool = False) -> None:
+        self.path = os.fspath(path)
+        self.is_guessable = is_guessable
+
+    @classmethod
+    def of(cls, place: RunDir | Place) -> RunDir:
+        """Return ``place`` itself, or the operator's choice that a path is."""
+        return place if isinstance(place, RunDir) else cls(place)
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"RunDir({self.path!r}, is_guessable={self.is_guessable})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RunDir):
+            return NotImplemented
+        return (self.path, self.is_guessable) == (other.path, other.is_guessable)
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __truediv__(self, name: str) -> Path:
+        from pathlib import Path  # not where a probe only looks for the directory
+
+        return Path(self.path, name)
+
+    def ensure(self, *, owner: int | None = None) -> Path:
+        """Create the directory with mode 0700 if need be, and refuse one that is not ours.
+
+        A directory that somebody else planted in a world-writable place, or a symbolic
+        link to one, could make us write wherever they like. ``owner`` is a user whose
+        directory it may be as well as this user's.
+
+        Raises RunDirError, whose message says what to mend.
+        """
+        path = self / ""
+        try:
+            path.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            pass
+        except OSError as e:
+            raise RunDirError(f"cannot create the run directory {path}: {e.strerror}") from e
+        info = os.lstat(path)
+        if stat.S_ISLNK(info.st_mode):
+            raise RunDirError(
+                f"the run directory {path} is a symbolic link; name the directory itself"
+            )
+        if not stat.S_ISDIR(info.st_mode):
+            raise RunDirError(f"the run directory {path} is not a directory")
+        trusted = not self.is_guessable and not _is_shared(path.parent)
+        if info.st_uid not in (os.geteuid(), owner) and not (os.geteuid() == 0 and trusted):
+            raise RunDirError(
+                f"the run directory {path} belongs to user {info.st_uid}, not to {os.geteuid()}"
+            )
+        if info.st_mode & (0o002 if trusted else 0o022):
+            raise RunDirError(
+                f"the run directory {path} can be written by others"
+                f" (mode {stat.S_IMODE(info.st_mode):04o}); chmod it to 0700"
+            )
+        return path

@@ -15,7 +15,7 @@ from health.core.document import Document
 from health.election import Election
 from health.election.file import FileElection
 from metrics.system.flock import FileLock, LockBusyError
-from metrics.system.run_dir import ensure_private
+from metrics.system.run_dir import RunDir
 
 if TYPE_CHECKING:
     from health.core.document import Change
@@ -26,7 +26,6 @@ class FileStore:
 
     Readers never see half a document and need one ``stat`` to know that theirs is the
     current one. A damaged file reads as a damaged document, and the next write mends it.
-    ``strict`` is `metrics.system.run_dir.ensure_private`'s.
     """
 
     reach = Reach.HOST
@@ -34,11 +33,10 @@ class FileStore:
     PATIENCE_SECONDS = 1.0
     """How long a writer waits for others while none of them writes."""
 
-    def __init__(self, run_dir: Path, *, strict: bool = True) -> None:
-        self.run_dir = run_dir
-        self.directory = run_dir / board_file.DIRECTORY
+    def __init__(self, run_dir: RunDir | Path) -> None:
+        self.run_dir = RunDir.of(run_dir)
+        self.directory = self.run_dir / board_file.DIRECTORY
         self.path = str(self.directory / board_file.NAME)
-        self._strict = strict
         self._lock_path = self.directory / "board.lock"
         self._cached: tuple[board_file.Key | None, Document] = (None, board_file.EMPTY)
         self._last_good = board_file.EMPTY
@@ -108,7 +106,7 @@ class FileStore:
 
         Raises OSError, whose message says what to mend.
         """
-        ensure_private(self.run_dir, strict=self._strict)
+        self.run_dir.ensure()
         if not self.directory.is_dir():
             self.directory.mkdir(mode=0o700, exist_ok=True)
             self._give_to_owner(str(self.directory))

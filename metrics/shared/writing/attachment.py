@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from metrics.shared.errors import ReplacedError, reason_of
 from metrics.shared.files import exemplars
@@ -19,7 +18,7 @@ from metrics.shared.files.directory import Directory
 from metrics.shared.files.lanes import PID, Lane
 from metrics.shared.writing.activity import Activity
 from metrics.shared.writing.takeover import drop_damaged_counts, retire_gauges
-from metrics.system import run_dir
+from metrics.system.run_dir import RunDir
 
 logger = logging.getLogger("metrics.shared")
 
@@ -30,8 +29,7 @@ RETRY_SECONDS = 1.0
 class Attachment:
     """One process's hold on a directory. For one thread at a time; the store sees to it."""
 
-    def __init__(self, directory: str, kind: Callable[[], str], strict: bool) -> None:
-        self.directory = directory
+    def __init__(self, run_dir: RunDir, kind: Callable[[], str]) -> None:
         self.activity = Activity()
         self.files: Directory | None = None
         self.lane: Lane | None = None
@@ -39,7 +37,7 @@ class Attachment:
         self.memory: dict[int, float] = {}
         self.unsaved_faults: dict[str, int] = {}
         self._kind = kind
-        self._strict = strict
+        self._run_dir = run_dir
         self._owner: int | None = None
         self._retry_at = 0.0
         self._said: set[str] = set()
@@ -55,7 +53,7 @@ class Attachment:
         files = self.files
         if files is not None and files.path == self.directory and files.is_current:
             return files, False
-        run_dir.ensure_private(Path(self.directory), strict=self._strict, owner=self._owner)
+        self._run_dir.ensure(owner=self._owner)
         new = Directory(self.directory)
         if files is not None and files.path != self.directory:
             files.close()
@@ -73,9 +71,14 @@ class Attachment:
         self.files = new
         return new, True
 
+    @property
+    def directory(self) -> str:
+        """The path of the directory."""
+        return self._run_dir.path
+
     def move_to(self, directory: str, owner: int) -> None:
         """Leave the directory for another one, of the user ``owner``, at the next `open`."""
-        self.directory = directory
+        self._run_dir = RunDir(directory, is_guessable=self._run_dir.is_guessable)
         self._owner = owner
         self._retry_at = 0.0
 
