@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from metrics.access.rules import Access, Verdict, configured
 from metrics.access.validation import problems
-from tests.harness import wait_until
+from tests.support.harness import wait_until
 
 HASH = make_password("geheim", salt="salt", hasher="pbkdf2_sha256")
 S = "SENTINEL_METRICS_ACCESS"

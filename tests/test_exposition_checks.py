@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from pytest_django import Settings
 
-from tests.harness import ROOT, project_env
+from tests.support.harness import ROOT, project_env
 
 
 def messages() -> list[tuple[str | None, str]]:

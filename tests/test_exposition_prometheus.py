@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4, TEXT_1_0_0, Format, template
 from metrics.samples import Family, SampleKey
-from tests.harness import ROOT, Prometheus, get, gunicorn, post, require_program, wait_until
+from tests.support.harness import ROOT, Prometheus, get, gunicorn, post, require_program, wait_until
 
 LABELS = [
     'quo"te',

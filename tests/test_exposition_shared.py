@@ -12,7 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.harness import run_python
+from tests.support.harness import run_python
 from tests.test_exposition_prometheus import LABELS, VALUES
 
 PRELUDE = """

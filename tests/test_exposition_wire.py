@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.harness import PATIENCE_SECONDS, Answer, Server, get, gunicorn, post, wait_until
+from tests.support.harness import PATIENCE_SECONDS, Answer, Server, get, gunicorn, post, wait_until
 from tests.test_exposition_fuzz import REQUESTS, noise
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

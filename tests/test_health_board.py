@@ -23,7 +23,7 @@ from health.core import board_file, clock
 from health.core.backend import BackendHealth, Observation
 from health.core.document import Document, Event
 from metrics.system.flock import FileLock, LockBusyError
-from tests.harness import ROOT
+from tests.support.harness import ROOT
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_the_sample_project_is_in_order() -> None:
             ("E001", f"{BAD}['INTERVAL'] must be a number of seconds above 0, not 1000000000"),
         ),
         (
-            {"PROBE": "tests.module_that_raises.check"},
+            {"PROBE": "tests.support.module_that_raises.check"},
             ("E002", f"{BAD}['PROBE'] cannot be imported: ZeroDivisionError: division by zero"),
         ),
         (
@@ -218,7 +218,7 @@ def test_a_backend_without_a_name(name: Any) -> None:
         ({"SENTINEL_READINESS": "no.such.policy"}, ["E003"]),
         ({"SENTINEL_READINESS": ".."}, ["E003"]),
         ({"SENTINEL_READINESS": f"{__name__}.async_policy"}, ["E003"]),
-        ({"SENTINEL_READINESS": "tests.module_that_raises.policy"}, ["E003"]),
+        ({"SENTINEL_READINESS": "tests.support.module_that_raises.policy"}, ["E003"]),
         ({"SENTINEL_HEALTH_STORE": "cache:x"}, ["E004"]),
         ({"SENTINEL_HEALTH_STORE": "redis"}, ["E004"]),
         ({"SENTINEL_DRAIN_SECONDS": -1}, ["E005"]),

@@ -16,7 +16,7 @@ from health.board.health_map import BackendHealthMap
 from health.board.stores.file import FileStore
 from health.cli import main
 from health.conf.backends import parse
-from tests.harness import ROOT, Program, manage, project_env, wait_until
+from tests.support.harness import ROOT, Program, manage, project_env, wait_until
 
 DATABASE = {"default": {"PROBE": "health.probes.DatabaseProbe"}}
 

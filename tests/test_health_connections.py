@@ -25,8 +25,8 @@ from health.prober.outcome import describe
 from health.prober.pool import ProbePool, Run
 from health.probes import MigrationsProbe, Probe, build
 from health.signals import backend_health_changed
-from tests.databases import Postgres, other_database
-from tests.harness import wait_until
+from tests.support.databases import Postgres, other_database
+from tests.support.harness import wait_until
 
 PROBE_SECONDS = 5.0
 

@@ -30,9 +30,9 @@ from health.prober.leader import Prober
 from health.readiness import assessment
 from metrics.registry import REGISTRY
 from metrics.system.flock import FileLock
-from tests import misbehaving
-from tests.harness import ROOT, Program, free_port, project_env, wait_until
-from tests.misbehaving import Certificates, Redis, http_answer
+from tests.support import misbehaving
+from tests.support.harness import ROOT, Program, free_port, project_env, wait_until
+from tests.support.misbehaving import Certificates, Redis, http_answer
 
 QUICK = {"INTERVAL": 0.4, "TIMEOUT": 0.3}
 

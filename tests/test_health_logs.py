@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.harness import ROOT
+from tests.support.harness import ROOT
 
 TWICE = "from health.logs import be_heard; be_heard(); be_heard();"
 SAY = "import logging; logging.getLogger('health.prober.autostart').info('probing');"

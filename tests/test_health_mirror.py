@@ -15,7 +15,7 @@ from health.board.mirror import Mirror
 from health.board.stores.cache import CacheStore
 from health.cli import assess
 from health.core.document import Document
-from tests.harness import wait_until
+from tests.support.harness import wait_until
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 

@@ -27,9 +27,9 @@ from health.probes import (
     build,
     cgroup,
 )
-from tests.databases import Postgres, other_database
-from tests.harness import free_port, wait_until
-from tests.misbehaving import Certificates, Redis, Sentinel
+from tests.support.databases import Postgres, other_database
+from tests.support.harness import free_port, wait_until
+from tests.support.misbehaving import Certificates, Redis, Sentinel
 from tests.test_health_probes import outcome, sqlite
 
 MIB = 1024 * 1024

@@ -15,9 +15,9 @@ from health.board.health_map import BackendHealthMap
 from health.conf.backends import parse
 from health.prober.leader import Prober
 from health.probes import DatabaseProbe, MigrationsProbe
-from tests import misbehaving
-from tests.databases import Postgres, other_database
-from tests.harness import wait_until
+from tests.support import misbehaving
+from tests.support.databases import Postgres, other_database
+from tests.support.harness import wait_until
 from tests.test_health_probes import outcome
 
 BOTH = pytest.mark.parametrize("persistent", [False, True])

@@ -18,7 +18,7 @@ from health.conf.backends import BackendConfig, parse
 from health.prober.leader import Prober
 from health.prober.schedule import MAX_HUNG
 from metrics.registry import REGISTRY
-from tests.harness import wait_until
+from tests.support.harness import wait_until
 
 
 def backend(probe: Callable[..., Any], **keys: Any) -> dict[str, BackendConfig]:

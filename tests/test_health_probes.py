@@ -37,10 +37,10 @@ from health.probes import (
     TCPProbe,
     build,
 )
-from tests import misbehaving
-from tests.databases import other_database
-from tests.harness import ROOT, Program, free_port, wait_until
-from tests.misbehaving import Certificates, Redis, http_answer
+from tests.support import misbehaving
+from tests.support.databases import other_database
+from tests.support.harness import ROOT, Program, free_port, wait_until
+from tests.support.misbehaving import Certificates, Redis, http_answer
 
 TIMEOUT = 5.0
 

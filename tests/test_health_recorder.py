@@ -25,7 +25,7 @@ from health.prober.webhook import Webhook, WebhookError
 from health.readiness import drain
 from health.signals import backend_health_changed
 from metrics.registry import REGISTRY
-from tests import misbehaving
+from tests.support import misbehaving
 
 
 @pytest.fixture

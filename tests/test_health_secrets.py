@@ -27,7 +27,7 @@ from health.prober.history import Recorder
 from health.prober.leader import Prober
 from health.prober.webhook import WebhookError
 from health.probes import Probe
-from tests.harness import free_port, wait_until
+from tests.support.harness import free_port, wait_until
 
 SECRET = "s3cr3t-Pa55word"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.harness import ROOT, Server, get, gunicorn, wait_until
+from tests.support.harness import ROOT, Server, get, gunicorn, wait_until
 
 
 def prober_pid(server: Server) -> int:

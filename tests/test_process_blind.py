@@ -11,7 +11,7 @@ import pytest
 from health.application import life_signs, watch, workers
 from metrics import shared
 from metrics.shared import Worker
-from tests import harness
+from tests.support import harness
 from tests.test_process_probes import conditions, details
 from tests.test_process_workers import worker
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from health.supervisor.systemd_sockets import Sockets, take
-from tests import harness
+from tests.support import harness
 
 DEPLOY = harness.ROOT / "deploy"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 DRAIN_SECONDS = 2.0
 DRAINING = (503, {"status": "not_ready", "reason": "draining"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 
 @pytest.mark.parametrize("worker_class", ["sync", "gthread", "gevent", "asgi"])

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests import harness
+from tests.support import harness
 
 CELERY_APP = """
 import django

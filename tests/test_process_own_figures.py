@@ -24,8 +24,8 @@ from metrics.exposition import Converted
 from metrics.samples import Family, SampleKey
 from metrics.scraping import scrape_socket
 from metrics.scraping.own_figures import OwnFigures
-from tests import harness
-from tests.harness import ROOT, project_env, run_python
+from tests.support import harness
+from tests.support.harness import ROOT, project_env, run_python
 
 APP = """
 import os

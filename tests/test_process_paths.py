@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 PATHS = {"health": ["/healthz", "/livez"], "ready": "/readyz", "metrics": "/internal/metrics"}
 ANSWERED = ["/healthz", "/livez/", "/readyz", "/readyz/", "/started", "/internal/metrics"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 PATHS = ("/health", "/ready", "/started", "/metrics")
 

@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
 from health.server.gunicorn_app import HEALTH_THREADS
 from health.server.worker import REQUEST_SECONDS, SEND_SECONDS, HealthWorker
 from health.supervisor import environment
-from tests import harness
+from tests.support import harness
 from tests.test_process_serve import blocked
 
 

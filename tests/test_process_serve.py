@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 PORTS_FREE_WITHIN_SECONDS = 2.0
 

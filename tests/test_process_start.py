@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from health.supervisor import addresses
-from tests import harness
+from tests.support import harness
 
 ENDED = "CommandError: the application ended with exit status"
 DRAINING = {"status": "not_ready", "reason": "draining"}

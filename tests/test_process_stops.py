@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 UVICORN = "uvicorn.workers.UvicornWorker"
 CLASSES = ["sync", "gthread", "gevent", "asgi", UVICORN]

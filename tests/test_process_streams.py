@@ -19,7 +19,7 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from metrics import activity, shared
 from metrics.activity import ActivityMiddleware
 from metrics.shared.writing import activity as told
-from tests import harness
+from tests.support import harness
 
 
 @pytest.fixture

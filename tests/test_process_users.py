@@ -16,7 +16,7 @@ import pytest
 from health.core import drain_mark
 from metrics import shared
 from metrics.system.flock import FileLock
-from tests import harness
+from tests.support import harness
 from tests.test_rundir import USER
 
 DRAINING = {"status": "not_ready", "reason": "draining"}

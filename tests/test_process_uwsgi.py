@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import harness
+from tests.support import harness
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("pyuwsgi") is None, reason="pyuwsgi is not installed"

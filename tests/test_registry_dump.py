@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from metrics.management.commands import dump_metrics
 from metrics.registry import METRICS
-from tests.harness import manage
+from tests.support.harness import manage
 
 LINE = 'sentinel_requests_total{status="denied",tool="dumped"} 1.0\n'
 

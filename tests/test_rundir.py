@@ -21,7 +21,7 @@ from health import cli
 from metrics import checks
 from metrics.conf import conf
 from metrics.system import run_dir
-from tests import harness
+from tests.support import harness
 
 USER = 12345
 """A user that no password file knows, as OpenShift gives each project."""

@@ -14,7 +14,7 @@ from metrics.samples import Snapshot
 from metrics.shared.files.directory import Directory
 from metrics.shared.files.lanes import HEADER_SIZE
 from metrics.shared.reading.reader import OwnMemory, Reader
-from tests.store_peers import figures, peers, run
+from tests.support.store_peers import figures, peers, run
 
 CASES = 250
 SEED = 20261123

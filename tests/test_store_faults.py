@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store_peers import PRELUDE, ROOT, Peer, peers, run
+from tests.support.store_peers import PRELUDE, ROOT, Peer, peers, run
 
 RETRY_SECONDS = 1.0
 

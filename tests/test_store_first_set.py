@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.harness import run_python
+from tests.support.harness import run_python
 
 SET_FIRST = """
 import django

@@ -21,7 +21,7 @@ import pytest
 
 from metrics.shared import Store
 from sentinel_project.gateway import UNKNOWN_TOOL
-from tests import harness
+from tests.support import harness
 
 CALLS = [
     ("echo", 1, "success"),

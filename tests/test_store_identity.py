@@ -14,7 +14,7 @@ from health.application.watch import _Memory
 from metrics.collectors import process_figures
 from metrics.shared import Worker
 from metrics.system import process_identity
-from tests.harness import ROOT, project_env, run_python
+from tests.support.harness import ROOT, project_env, run_python
 
 OURS = {
     "pid_namespace": process_identity.pid_namespace(),

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import Histogram
 from prometheus_client import metrics as client_metrics
 
-from tests.store_peers import PRELUDE, ROOT, Peer, peers, run
+from tests.support.store_peers import PRELUDE, ROOT, Peer, peers, run
 
 BUCKETS = [*map(str, Histogram.DEFAULT_BUCKETS[:-1]), "+Inf"]
 ZERO, ONE = '{worker="0"}', '{worker="1"}'

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from tests.harness import run_python
+from tests.support.harness import run_python
 
 
 def run(tmp_path: Path, code: str) -> Any:

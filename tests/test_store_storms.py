@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store_peers import Peer, peers, run
+from tests.support.store_peers import Peer, peers, run
 
 
 @pytest.fixture

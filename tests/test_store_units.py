@@ -21,7 +21,7 @@ from metrics.shared.files.lanes import FIRST_CELLS, HEADER_SIZE, SPARE_CELLS, si
 from metrics.shared.gauges import gauge_entries, merge_gauge
 from metrics.shared.reading.reader import OwnMemory, Reader
 from metrics.shared.values import ATOMIC, GaugeValue, Value
-from tests.store_peers import figures, run
+from tests.support.store_peers import figures, run
 
 # Nothing among these lets another thread, a signal handler or a finaliser in.
 STRAIGHT = {

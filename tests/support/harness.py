@@ -28,7 +28,7 @@ import gunicorn as gunicorn_package
 import psutil
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_SECONDS = 30.0
 """How long a machine that is busy with other things may take for what is quick."""
 

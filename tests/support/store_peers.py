@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 PRELUDE = """
 import collections, json, logging, os, pathlib, signal, sys, threading, time
@@ -32,7 +32,7 @@ class _Log(logging.Handler):
 logging.getLogger("metrics").addHandler(_Log())
 logging.getLogger("metrics").propagate = False
 from metrics import shared
-from tests.store_peers import figures
+from tests.support.store_peers import figures
 
 store = shared.Store(DIR)
 assert shared.install(store)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.harness import free_port, require_program, wait_until
+from tests.support.harness import free_port, require_program, wait_until
 
 Talk = Callable[[socket.socket], None]
 

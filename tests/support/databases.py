@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import psutil
 from django.db import connections
 
-from tests.harness import free_port, require_program, wait_until
+from tests.support.harness import free_port, require_program, wait_until
 
 
 @contextlib.contextmanager
