@@ -12,8 +12,8 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.support.awkward import LABELS, VALUES
 from tests.support.harness import run_python
-from tests.test_exposition_prometheus import LABELS, VALUES
 
 PRELUDE = """
 import django, math, sys

@@ -6,10 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from metrics.admin_rows import rows, shown
 from metrics.registry import METRICS, Status
-from metrics.samples import Block, Family, SampleKey, Samples
-from metrics.scraping.scraper import FamilyFigures
 
 LIST = "/admin/sentinel_metrics/metricfamily/"
 PAGE = LIST + "sentinel_5Frequests_5Ftotal/"
@@ -50,20 +47,6 @@ def test_list_filtered(viewer: Client) -> None:
     assert "No metric family matches." in viewer.get(LIST, {"q": "no such thing"}).content.decode()
 
 
-def test_labels_named_as_bounds_are() -> None:
-    """``le`` and ``quantile`` are bounds in histograms and summaries, and labels elsewhere."""
-    bounds = Samples("h", (Block((("_bucket", (("le", "1.0"),)), ("_count", ())), ((),)),))
-    keys = tuple(SampleKey("g", (("le", le), ("quantile", "q"))) for le in "12")
-    found = [
-        FamilyFigures(Family("h", "histogram", "", "", bounds), [1.0, 1.0]),
-        FamilyFigures(Family("g", "gauge", "", "", keys), [1.0, 2.0]),
-    ]
-    assert [(row.name, row.labels, row.series) for row in rows(found)] == [
-        ("g", ("le", "quantile"), 2),
-        ("h", (), 1),
-    ]
-
-
 def test_page(viewer: Client) -> None:
     """The page of a family shows each sample's value, with labels that cannot do harm."""
     text = viewer.get(PAGE, {"q": 'tool="admin'}).content.decode()
@@ -91,20 +74,3 @@ def test_nothing_can_be_changed(viewer: Client) -> None:
     """There is no page to add, change, delete or look at the history."""
     for path in ("add/", "1/delete/", "1/history/", "1/change/"):
         assert viewer.get(LIST + path).status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (3.0, "3"),
-        (1234567.0, "1,234,567"),
-        (-0.5, "-0.5"),
-        (0.1 + 0.2, "0.30000000000000004"),
-        (1e300, "1e+300"),
-        (float("nan"), "NaN"),
-        (float("inf"), "+Inf"),
-    ],
-)
-def test_values_for_people(value: float, text: str) -> None:
-    """Values are written in full, with thousands parted."""
-    assert shown(value) == text

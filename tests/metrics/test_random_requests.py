@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import logging
-import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,53 +16,13 @@ from pytest_django import Settings
 
 from metrics.scraping.gatherer import Gathered
 from metrics.scraping.scraper import SCRAPER
-
-REQUESTS = int(os.environ.get("SENTINEL_FUZZ_REQUESTS", "4000"))
-"""How many random requests to send; 100,000 take some minutes."""
+from tests.support.noise import REQUESTS, noise
 
 LONGEST_FIELD = 8190
 """The longest header that gunicorn lets through. Django 6.0 itself raises at a Content-Type
 of more than 10,000 characters, before any middleware."""
 
-WORDS = [
-    "text/plain",
-    "application/openmetrics-text",
-    "*/*",
-    "version=1.0.0",
-    "version=0.0.4",
-    "escaping=allow-utf-8",
-    "q=0.5",
-    "q=0",
-    "gzip",
-    "identity",
-    "Bearer token",
-    "Basic",
-    base64.b64encode(b"user:password").decode(),
-    "10.0.0.1",
-    "::1",
-    "name[]",
-    "name%5B%5D",
-    "sentinel_scrapes_total",
-    "created=1",
-    "%00",
-    "%ff",
-    "%ud800",
-    "\xff\xfe",
-    "\x00",
-    "\r\n",
-    "1e400",
-    "nan",
-    "-1",
-    ",",
-    ";",
-    "=",
-    "&",
-    '"',
-    "\\",
-    " ",
-    "\t",
-    "",
-]
+
 HEADERS = [
     "HTTP_ACCEPT",
     "HTTP_ACCEPT_ENCODING",
@@ -92,14 +50,6 @@ METHODS = ["GET"] * 8 + [
     "",
 ]
 PATHS = ["/metrics"] * 9 + ["/metrics/", "//metrics", "/metrics\x00", "/METRICS", "", "/\xff"]
-
-
-def noise(source: random.Random) -> str:
-    """Return a text that begins to look like something."""
-    words = [source.choice(WORDS) for _ in range(source.randrange(8))]
-    words += [chr(source.randrange(256)) for _ in range(source.randrange(3))]
-    source.shuffle(words)
-    return "".join(words) * (200 if source.random() < 0.002 else 1)
 
 
 @pytest.fixture(autouse=True)

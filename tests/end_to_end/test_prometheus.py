@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,37 +15,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4, TEXT_1_0_0, Format, template
 from metrics.samples import Family, SampleKey
+from tests.support.awkward import LABELS, VALUES
 from tests.support.harness import ROOT, Prometheus, get, gunicorn, post, require_program, wait_until
 
-LABELS = [
-    'quo"te',
-    "back\\slash",
-    "new\nline",
-    "\\n",
-    "ends with \\",
-    "nul\x00",
-    "\u2028\u2029\x85",
-    "\r\t\x0b\x0c\x7f",
-    "x" * 5000,
-    "",
-    " ",
-    "{}=,#%s%%",
-    "\N{GRINNING FACE}",
-    "\ufeff\uffff",
-]
-VALUES = [
-    0.0,
-    -0.0,
-    0.1,
-    1e16,
-    123456789012345680.0,
-    5e-324,
-    2.2250738585072014e-308,
-    1.7976931348623157e308,
-    math.nan,
-    math.inf,
-    -math.inf,
-]
 FAMILIES = (
     Family(
         "awkward",
