@@ -17,7 +17,7 @@ from health.core import drain_mark
 from metrics import shared
 from metrics.system.flock import FileLock
 from tests.support import harness
-from tests.test_rundir import USER
+from tests.support.harness import USER
 
 DRAINING = {"status": "not_ready", "reason": "draining"}
 
@@ -37,7 +37,7 @@ ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = ["metrics", "health"]
 MIDDLEWARE = ["health.middleware.HealthMiddleware", "metrics.middleware.MetricsMiddleware"]
 ROOT_URLCONF = "health.urls"
-SENTINEL_BACKENDS = {"fine": {"PROBE": "tests.test_rundir.always_well"}}
+SENTINEL_BACKENDS = {"fine": {"PROBE": "tests.support.probes.always_well"}}
 SENTINEL_SERVICE = os.environ.get("SENTINEL_SERVICE", "")
 SENTINEL_DRAIN_SECONDS = float(os.environ.get("SENTINEL_DRAIN_SECONDS", "0"))
 RELEASE = %r

@@ -32,6 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_SECONDS = 30.0
 """How long a machine that is busy with other things may take for what is quick."""
 
+USER = 12345
+"""A user that no password file knows, as OpenShift gives each project."""
+
 ASGI_IS_FAULTY = "its asgi worker leaves requests unanswered, and does not always stop"
 """Why such a worker is tried with gunicorn 27 and later alone, as docs/running.md says."""
 

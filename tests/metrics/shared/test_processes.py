@@ -20,12 +20,6 @@ BUCKETS = [*map(str, Histogram.DEFAULT_BUCKETS[:-1]), "+Inf"]
 ZERO, ONE = '{worker="0"}', '{worker="1"}'
 
 
-@pytest.fixture
-def store_dir(tmp_path: Path) -> Path:
-    """Name a directory for a store, which is not there yet."""
-    return tmp_path / "run"
-
-
 def test_counters_add_up_over_processes(store_dir: Path) -> None:
     """A counter's total is the sum over all processes, and 0 before the first count."""
     with peers(store_dir, 2, "c = counter()") as (one, two):

@@ -21,12 +21,6 @@ RETRY_SECONDS = 1.0
 
 
 @pytest.fixture
-def store_dir(tmp_path: Path) -> Path:
-    """Name a directory for a store, which is not there yet."""
-    return tmp_path / "run"
-
-
-@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 1 MiB; skip where that is not allowed."""
     place = tmp_path / "disk"
