@@ -151,3 +151,8 @@ class Postgres:
     def __exit__(self, *exc: object) -> None:
         self.stop()
         shutil.rmtree(self._folder)
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    """Return the settings of a database that is a file."""
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}

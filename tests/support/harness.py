@@ -412,6 +412,19 @@ def manage(tmp_path: Path, *words: str, timeout: float = 60) -> subprocess.Compl
     )
 
 
+def sentinel_health(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the console script's module, with the run directory from the environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "health.cli", *words],
+        cwd=ROOT,
+        env={**os.environ, "SENTINEL_RUN_DIR": str(tmp_path / "run")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def run_python(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Run a program with the environment of `project_env`, to its end."""
     return subprocess.run(

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from django.test import override_settings
 
 from tests.support.harness import free_port, require_program, wait_until
 
@@ -239,3 +240,15 @@ class Sentinel(Redis):
 
     def _argv(self) -> list[str]:
         return [self._program, str(self._configuration), "--sentinel"]
+
+
+@contextlib.contextmanager
+def redis_cache(redis: Redis) -> Iterator[None]:
+    """Make a Redis the cache of this process, with time limits as a cache should have."""
+    cache = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": redis.url,
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    }
+    with override_settings(CACHES={"default": cache}):
+        yield

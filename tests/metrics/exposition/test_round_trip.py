@@ -14,13 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Exemplar, Timestamp
 
-from metrics.exposition import (
-    TEXT_0_0_4,
-    Escaping,
-    Format,
-    convert,
-    template,
-)
+from metrics.exposition import TEXT_0_0_4, Escaping, Format, convert, template
 
 FORMATS = [
     TEXT_0_0_4,

@@ -1,17 +1,45 @@
-"""The health endpoints of the sample project over real gunicorn processes."""
+"""Probers as whole processes: one probes, the next one takes over."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import signal
 import socket
+import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.harness import ROOT, Server, get, gunicorn, wait_until
+from health.board.health_map import BackendHealthMap
+from health.board.stores.file import FileStore
+from health.core import clock
+from tests.support.harness import ROOT, Program, Server, get, gunicorn, project_env, wait_until
+
+LOOP = [sys.executable, "manage.py", "probe_backends", "--loop"]
+
+
+def test_a_killed_prober_is_replaced_within_an_interval(tmp_path: Path) -> None:
+    """SIGKILL frees the lock: the one that stands by goes on, and no state is lost."""
+    backends = {"default": {"PROBE": "health.probes.DatabaseProbe", "INTERVAL": 2, "TIMEOUT": 1}}
+    env = project_env(tmp_path) | {"SENTINEL_BACKENDS": json.dumps(backends)}
+    board = BackendHealthMap(FileStore(tmp_path / "run", strict=False))
+
+    with Program(LOOP, log=tmp_path / "first.log", env=env) as first:
+        first.wait_ready(lambda: board.any_healthy(), "healthy")
+        with Program(LOOP, log=tmp_path / "second.log", env=env) as second:
+            time.sleep(1)  # it stands by
+            assert "probing" not in second.output
+            first.process.send_signal(signal.SIGKILL)
+            first.process.wait()
+            killed = clock.now()
+            second.wait_ready(lambda: "probing 1 backend(s)" in second.output, "a successor")
+            wait_until(lambda: (board["default"].checked or 0) > killed, "a check of its own")
+            assert board.any_healthy()
+            assert "is healthy" not in second.output
 
 
 def prober_pid(server: Server) -> int:

@@ -18,7 +18,7 @@ from health.probes import DatabaseProbe, MigrationsProbe
 from tests.support import misbehaving
 from tests.support.databases import Postgres, other_database
 from tests.support.harness import wait_until
-from tests.test_health_probes import outcome
+from tests.support.probes import outcome
 
 BOTH = pytest.mark.parametrize("persistent", [False, True])
 
