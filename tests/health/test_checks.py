@@ -291,3 +291,47 @@ def test_apps_may_be_made_ready_again() -> None:
     """A project's test that changes INSTALLED_APPS does so, and registers nothing twice."""
     with modify_settings(INSTALLED_APPS={"remove": ["django_prometheus"]}):
         assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "SENTINEL_STUCK_SECONDS",
+            0,
+            "SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not 0",
+        ),
+        (
+            "SENTINEL_STUCK_SECONDS",
+            True,
+            "SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not True",
+        ),
+        (
+            "SENTINEL_HEALTH_URLCONF",
+            "no/module",
+            "SENTINEL_HEALTH_URLCONF must be the dotted path of a module, not 'no/module'",
+        ),
+        *(
+            (
+                "SENTINEL_APPLICATION_KINDS",
+                value,
+                (
+                    "SENTINEL_APPLICATION_KINDS must be None or a list of kinds of processes, as"
+                    " 'celery' or 'manage.py db_worker', each of at most 32 ASCII characters,"
+                    f" not {value!r}"
+                ),
+            )
+            for value in ("celery", [], [""], ["größe"], ["a" * 33], [1], {"celery": 1})
+        ),
+    ],
+)
+def test_checks_name_the_setting(name: str, value: object, message: str) -> None:
+    """A value that cannot be is told by ``manage.py check``."""
+    with override_settings(**{name: value}):
+        ids = {
+            "SENTINEL_STUCK_SECONDS": "E020",
+            "SENTINEL_HEALTH_URLCONF": "E021",
+            "SENTINEL_APPLICATION_KINDS": "E023",
+        }
+        errors = [(e.id, e.msg) for e in run_checks() if e.msg.startswith(name)]
+    assert errors == [(f"sentinel_health.{ids[name]}", message)]

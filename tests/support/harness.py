@@ -608,3 +608,21 @@ def conditions(port: int) -> dict[str, int]:
     """Return how many workers are in which condition, as the health server on ``port`` says."""
     workers = get(port, "/health?verbose").json()["workers"]
     return {condition: number for condition, number in workers.items() if number}
+
+
+def details(server: Server) -> dict[str, Any]:
+    """Return what /health?verbose of the health server says."""
+    body: dict[str, Any] = get(server.health_port, "/health?verbose").json()
+    return body
+
+
+def blocked(port: int, seconds: float) -> threading.Thread:
+    """Send a request that keeps a worker busy, and let it be."""
+
+    def call() -> None:
+        with contextlib.suppress(Exception):
+            post(port, "/tools/sleep", {"seconds": seconds})
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread

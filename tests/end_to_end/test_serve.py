@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support import harness
+from tests.support.harness import blocked
 
 PORTS_FREE_WITHIN_SECONDS = 2.0
 
@@ -23,18 +23,6 @@ def answers(port: int) -> bool:
     with contextlib.suppress(OSError):
         return harness.post(port, "/tools/echo", 1).status == 200
     return False
-
-
-def blocked(port: int, seconds: float) -> threading.Thread:
-    """Send a request that keeps a worker busy, and let it be."""
-
-    def call() -> None:
-        with contextlib.suppress(Exception):
-            harness.post(port, "/tools/sleep", {"seconds": seconds})
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    return thread
 
 
 @pytest.mark.parametrize("worker_class", ["gevent", "asgi"])

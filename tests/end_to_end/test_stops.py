@@ -31,7 +31,7 @@ def gunicorn(
     name = "asgi" if worker_class in ("asgi", UVICORN) else "application"
     argv = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "-c", config]
     argv += ["--workers", "1", "--worker-class", worker_class, *NEVER, *options]
-    return harness.Server([*argv, f"tests.stop_app:{name}"], tmp_path, env=env)
+    return harness.Server([*argv, f"tests.end_to_end.programs.stop_app:{name}"], tmp_path, env=env)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_worker_ends_at_each_moment_of_its_start(
     notes = tmp_path / "moments"
     notes.touch()
     env = {"STOP_NOTES": str(notes), "STOP_MOMENTS": str(MOMENTS)}
-    config = "tests/stop_moments.py"
+    config = "tests/end_to_end/programs/stop_moments.py"
     with gunicorn(tmp_path, worker_class, *options, config=config, env=env) as server:
 
         def moments() -> list[str]:

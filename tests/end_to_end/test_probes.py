@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -13,17 +12,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
-from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
 
 from health.server.gunicorn_app import HEALTH_THREADS
-from health.server.worker import REQUEST_SECONDS, SEND_SECONDS, HealthWorker
+from health.server.worker import REQUEST_SECONDS
 from health.supervisor import environment
 from tests.support import harness
-from tests.test_process_serve import blocked
+from tests.support.harness import blocked, details
 
 
 def probe(port: int, path: str, number: int) -> float:
@@ -38,12 +34,6 @@ def probe(port: int, path: str, number: int) -> float:
         durations.append(time.perf_counter() - began)
         assert answer.status == 200, answer.text
     return statistics.median(durations)
-
-
-def details(server: harness.Server) -> dict[str, Any]:
-    """Return what /health?verbose of the health server says."""
-    body: dict[str, Any] = harness.get(server.health_port, "/health?verbose").json()
-    return body
 
 
 def conditions(server: harness.Server) -> dict[str, int]:
@@ -223,27 +213,3 @@ def test_probes_are_answered_beside_clients_that_do_not_go_on(tmp_path: Path, se
             for _ in range(3):
                 assert prober.get("/health").json() == {"status": "ok"}
         assert "Traceback" not in server.output
-
-
-def test_no_answer_waits_without_limit_for_its_client(tmp_path: Path) -> None:
-    """Nor does one to a request that came in the same packet as the one before it."""
-    limits = []
-
-    class Worker(HealthWorker):
-        def handle_request(self, req: Any, conn: Any) -> bool:
-            limits.append(conn.sock.gettimeout())
-            return True
-
-    config = Config()
-    config.set("worker_tmp_dir", str(tmp_path))
-    worker = Worker(0, os.getpid(), [], None, 0, config, logging.getLogger(__name__))
-    ours, theirs = socket.socketpair()
-    with contextlib.closing(worker.tmp), theirs:
-        connection = TConn(config, ours, ("127.0.0.1", 1), ("127.0.0.1", 2))
-        with contextlib.closing(connection):
-            theirs.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
-            assert [worker.handle(connection) for _ in range(3)] == [True] * 3
-            assert limits == [SEND_SECONDS] * 3
-            connection.sock.settimeout(0.01)  # as if that time were up
-            with pytest.raises(BrokenPipeError):  # of which gunicorn makes no traceback
-                connection.sock.sendall(bytes(10_000_000))
