@@ -58,7 +58,7 @@ def run() -> list[Case]:
 
 def _on_postgres(folder: str) -> list[Case]:
     """Measure ours and the peer's view with a PostgreSQL; nothing where there is none."""
-    from tests.databases import Postgres, find_postgres
+    from tests.support.databases import Postgres, find_postgres
 
     if find_postgres() is None:
         print("no PostgreSQL: apt-get install postgresql", file=sys.stderr)

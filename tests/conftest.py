@@ -19,7 +19,7 @@ PROCESSES_PER_CORE = 2
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Say what ``-n auto`` means: one process unless the whole suite is run.
+    """Say what ``-n auto`` means: one process unless the whole suite, or a folder of it, is run.
 
     To start the others takes longer than a few tests do. PYTEST_XDIST_AUTO_NUM_WORKERS
     has the last word, as xdist documents it.

@@ -1,0 +1,1 @@
+"""Tests of whole processes: gunicorn, the health server, Prometheus, uWSGI, systemd, HAProxy."""

@@ -1,0 +1,196 @@
+"""The system checks of the metrics app: what each says, and under which id."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.wsgi import WSGIHandler
+from pytest_django import Settings
+
+from tests.support.harness import ROOT, project_env
+
+
+def messages() -> list[tuple[str | None, str]]:
+    """Return id and text of what the checks of this app find."""
+    return [
+        (found.id, found.msg) for found in run_checks() if str(found.id).startswith("sentinel_m")
+    ]
+
+
+def test_nothing_to_say() -> None:
+    """The sample project's settings pass."""
+    assert messages() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "text"),
+    [
+        (
+            "SENTINEL_RUN_DIR",
+            "relative",
+            "E001",
+            "SENTINEL_RUN_DIR must be \"auto\", None or an absolute path, not 'relative'",
+        ),
+        (
+            "SENTINEL_METRICS_ENABLED",
+            "no",
+            "E002",
+            "SENTINEL_METRICS_ENABLED must be True or False, not 'no'",
+        ),
+        (
+            "SENTINEL_METRICS_ACCESS",
+            {"BEARER": [""]},
+            "E003",
+            "SENTINEL_METRICS_ACCESS['BEARER'][0] must be a string that is not empty",
+        ),
+        (
+            "SENTINEL_METRICS_MAX_SERIES",
+            0,
+            "E004",
+            "SENTINEL_METRICS_MAX_SERIES must be a whole number above 0, not 0",
+        ),
+    ],
+)
+def test_wrong_setting(settings: Settings, name: str, value: Any, code: str, text: str) -> None:
+    """A setting that cannot be used is an error that names it and says what it must be."""
+    setattr(settings, name, value)
+    assert messages() == [(f"sentinel_metrics.{code}", text)]
+
+
+VARIABLES = [
+    (
+        "SENTINEL_METRICS_MAX_SERIES",
+        "0",
+        "(sentinel_metrics.E004) SENTINEL_METRICS_MAX_SERIES must be a whole number above 0, not 0",
+    ),
+    (
+        "SENTINEL_METRICS_MAX_SERIES",
+        "abc",
+        (
+            "(sentinel_metrics.E004) SENTINEL_METRICS_MAX_SERIES must be a whole number above 0,"
+            " not 'abc'"
+        ),
+    ),
+    (
+        "SENTINEL_RUN_DIR",
+        "relative",
+        (
+            '(sentinel_metrics.E001) SENTINEL_RUN_DIR must be "auto", None or an absolute path,'
+            " not 'relative'"
+        ),
+    ),
+    (
+        "SENTINEL_METRICS_ACCESS",
+        '"token"',
+        "(sentinel_metrics.E003) SENTINEL_METRICS_ACCESS must be None or a dictionary",
+    ),
+    (
+        "SENTINEL_METRICS_ACCESS",
+        '{"BEARER": ["secret"]',
+        "SENTINEL_METRICS_ACCESS must be JSON: Expecting ',' delimiter: line 1 column 22 (char 21)",
+    ),
+    (
+        "SENTINEL_METRICS_ENABLED",
+        "maybe",
+        "SENTINEL_METRICS_ENABLED must be 1 or 0 (or true/false, yes/no, on/off), not 'maybe'",
+    ),
+    ("SENTINEL_BACKENDS", "{", "SENTINEL_BACKENDS must be JSON: Expecting property name"),
+    ("SENTINEL_WEBHOOK", "http://x", "SENTINEL_WEBHOOK must be JSON: Expecting value"),
+    (
+        "SENTINEL_HEALTH_DETAILS",
+        "3",
+        "(sentinel_health.E009) SENTINEL_HEALTH_DETAILS must be None or a dictionary",
+    ),
+    (
+        "SENTINEL_TRANSITION_DAYS",
+        "ever",
+        "SENTINEL_TRANSITION_DAYS must be a number of days, 0 or more, not 'ever'",
+    ),
+    (
+        "SENTINEL_DRAIN_SECONDS",
+        "nan",
+        "SENTINEL_DRAIN_SECONDS must be a number of seconds, 0 or more, not nan",
+    ),
+    (
+        "SENTINEL_STUCK_SECONDS",
+        "soon",
+        "SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not 'soon'",
+    ),
+    (
+        "SENTINEL_HEALTH_URLCONF",
+        "not-a-module",
+        "SENTINEL_HEALTH_URLCONF must be the dotted path of a module, not 'not-a-module'",
+    ),
+    ("SENTINEL_LOG_LEVEL", "loud", "SENTINEL_LOG_LEVEL must be one of CRITICAL, "),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), VARIABLES)
+def test_wrong_variable(tmp_path: Path, name: str, value: str, said: str) -> None:
+    """An environment variable that cannot be used is named by ``manage.py check``."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**os.environ, **project_env(tmp_path), name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    if "(sentinel_" in said:
+        assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SENTINEL_METRICS_MAX_SERIES", 0), ("SENTINEL_RUN_DIR", "relative")]
+)
+def test_no_server_starts_with_a_wrong_setting(
+    settings: Settings, name: str, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What serves requests is not built, though no system check was run; the log has the reason."""
+    setattr(settings, name, value)
+    with pytest.raises(ImproperlyConfigured, match=name):
+        WSGIHandler()
+    apps.get_app_config("sentinel_metrics").ready()
+    assert name in caplog.text
+
+
+def test_token_files_that_open_nothing(settings: Settings, tmp_path: Path) -> None:
+    """Each token file without a token is named; one with a token is well."""
+    (tmp_path / "good").write_text("token\n")
+    (tmp_path / "empty").touch()
+    paths = [str(tmp_path / name) for name in ("good", "empty", "missing")]
+    settings.SENTINEL_METRICS_ACCESS = {"BEARER_FILES": paths}
+    assert messages() == [
+        (
+            "sentinel_metrics.W003",
+            (
+                f"The token file {path} of SENTINEL_METRICS_ACCESS opens nothing: it cannot be"
+                " read, or has no token in it."
+            ),
+        )
+        for path in paths[1:]
+    ]
+
+
+def test_middleware_that_comes_too_late(settings: Settings) -> None:
+    """The middleware must come before those that may turn a scrape away."""
+    ours = "metrics.middleware.MetricsMiddleware"
+    settings.MIDDLEWARE = [*(name for name in settings.MIDDLEWARE if name != ours), ours]
+    [(code, text)] = messages()
+    assert code == "sentinel_metrics.W002"
+    assert text == (
+        "MIDDLEWARE has django_prometheus.middleware.PrometheusBeforeMiddleware before"
+        " metrics.middleware.MetricsMiddleware, which can then not answer a scrape first."
+    )

@@ -1,0 +1,1 @@
+"""What tests share: programs to start, servers that misbehave, databases, peers of the store."""
