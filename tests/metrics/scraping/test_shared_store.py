@@ -183,8 +183,12 @@ def test_our_families_displace_none(tmp_path: Path) -> None:
         REGISTRY.register(ProcessCollector(namespace="t_db", registry=None))
         jobs.labels("a").inc()
         print(SCRAPER.render().text, end="")
+        print("=====")
+        print(SCRAPER.render(OPENMETRICS_1_0_0).text, end="")
         """,
     )
+    text, _, openmetrics = text.partition("=====\n")
+    assert [sample.value for sample in families(openmetrics)["process_threads"].samples] == [2.0]
     lines = text.splitlines()
     assert 'process_resident_memory_bytes{worker="mine"} 1.0' in lines
     assert any(line.startswith('process_resident_memory_bytes{kind="') for line in lines)
