@@ -10,6 +10,9 @@ SENTINEL_WORKERS           2 x cores + 1         processes that serve the applic
 from __future__ import annotations
 
 import os
+import tempfile
+
+from metrics.system import run_dir
 
 BIND = "127.0.0.1:8000"
 HEALTH_BIND = "127.0.0.1:9201"
@@ -40,3 +43,16 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def provide_temporary_directory() -> None:
+    """Let this process and its children have a directory for temporary files, if there is any.
+
+    Gunicorn needs one, and so does an upload. Where the root is read-only and none of the
+    usual ones can be written to, it is ``/dev/shm``, as ``TMPDIR`` would have it.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        if place := run_dir.writable_place():
+            os.environ["TMPDIR"] = place

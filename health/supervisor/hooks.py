@@ -245,6 +245,7 @@ class _Stop:
             self._stop(number, frame)
             return
         if wait:
+            logger.info("sentinel: SIGTERM: draining for %g s", wait)
             mark(self._service.run_dir)
         signal.setitimer(signal.ITIMER_REAL, max(wait, 0.001))
 

@@ -118,6 +118,12 @@ class _Start:
     def _put_before_theirs(self) -> None:
         for sig in STOPPING:
             theirs = signal.getsignal(sig)
-            if callable(theirs):  # the default action, as under uvicorn, ends it as well
-                self._theirs[sig] = theirs
-                signal.signal(sig, self.on_signal)
+            # Uvicorn ends itself by the signal when it has served, under the handler from
+            # before. The default action would kill it: its lane would show a death.
+            self._theirs[sig] = theirs if callable(theirs) else _exit
+            signal.signal(sig, self.on_signal)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    """End this process in order: what is to be done at its exit is done."""
+    raise SystemExit(0)

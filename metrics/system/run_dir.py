@@ -50,7 +50,7 @@ def places() -> list[str]:
     return [*run, *(path for path in named if os.path.isabs(path)), *TEMPORARY]
 
 
-def _system_dir() -> str:
+def writable_place() -> str:
     """Return the place that every process of this user agrees on, or nothing.
 
     What may be written to is asked, not tried: a disk that is full for a while must not
@@ -70,7 +70,7 @@ def auto_path(project: str, root: str | os.PathLike[str], *, service: str = "") 
     of one project, or two users, never share figures. ``service``, where it is given,
     stands in place of both project and root. Empty where no place can be written to.
     """
-    place = _system_dir()
+    place = writable_place()
     return place and f"{place}/sentinel-{os.geteuid()}-{_name(project, root, service)}"
 
 
@@ -219,6 +219,27 @@ class RunDir:
             pass
         except OSError as e:
             raise RunDirError(f"cannot create the run directory {path}: {e.strerror}") from e
+        self._refuse_others(path, owner)
+        return path
+
+    def problem(self) -> str:
+        """Say why this process could not use the directory, or nothing; creates nothing."""
+        path = self / ""
+        if os.path.lexists(path):
+            try:
+                self._refuse_others(path, None)
+            except OSError as e:
+                return str(e)
+            if not os.access(path, os.W_OK | os.X_OK):
+                return f"the run directory {path} cannot be written to"
+            return ""
+        parent = next(folder for folder in path.parents if folder.exists())
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
+            return ""
+        return f"the run directory {path} cannot be created in {parent}"
+
+    def _refuse_others(self, path: Path, owner: int | None) -> None:
+        """Raise RunDirError unless an existing ``path`` is a directory for us alone."""
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
             raise RunDirError(
@@ -236,4 +257,3 @@ class RunDir:
                 f"the run directory {path} can be written by others"
                 f" (mode {stat.S_IMODE(info.st_mode):04o}); chmod it to 0700"
             )
-        return path

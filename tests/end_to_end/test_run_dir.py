@@ -261,6 +261,31 @@ print(json.dumps([ready, 'sentinel_rate_limit_hits_total{tool="t"} 1.0' in text]
     assert done.stderr.count("No directory for temporary files can be written to") == 1
 
 
+def test_serve_needs_no_temporary_directory_but_dev_shm(place: Path) -> None:
+    """With a read-only root both servers keep gunicorn's files in memory."""
+    unshare = harness.require_program("unshare", "util-linux")
+    before = harness.for_every_user(place)
+    who = harness.as_user(place, USER)[len(before) :]
+    if subprocess.run([unshare, "--mount", "true"], check=False).returncode:
+        pytest.skip("this machine lets us make no mount namespace")
+    hide = " && ".join(
+        f"if test -d {path}; then mount -t tmpfs -o ro,mode=1777 none {path}; fi"
+        for path in run_dir.TEMPORARY
+        if path != "/dev/shm"
+    )
+    hidden = [unshare, "--mount", "sh", "-c", f'{hide} && cd {harness.ROOT} && exec "$@"', "sh"]
+    argv = [sys.executable, "manage.py", "serve", "--workers", "1"]
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as volume:
+        os.chown(volume, USER, USER)
+        (Path(volume) / "var").mkdir()
+        os.chown(Path(volume) / "var", USER, USER)
+        env = {"HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+        with harness.Server([*before, *hidden, *who, *argv], Path(volume), env=env) as server:
+            server.wait_serving()
+            server.wait_serving(server.health_port)
+            assert harness.get(server.health_port, "/health").json() == {"status": "ok"}
+
+
 def test_a_temporary_directory_that_cannot_be_written_to_is_passed_over(place: Path) -> None:
     """A TMPDIR of root's own does not stop a service of another user."""
     env = env_of(place, SENTINEL_RUN_DIR="auto", SENTINEL_SERVICE=place.name, TMPDIR=str(place))

@@ -82,6 +82,24 @@ def test_serve_stops_while_its_workers_start(tmp_path: Path, worker_class: str) 
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("worker_class", CLASSES)
+def test_a_worker_that_is_told_to_leave_is_not_counted_as_dead(
+    tmp_path: Path, worker_class: str
+) -> None:
+    """TTOU ends a worker in order, whatever its class does with its signals."""
+    words = ["--worker-class", worker_class]
+    with harness.serve(tmp_path, *words) as server:
+        harness.wait_until(
+            lambda: harness.conditions(server.health_port) == {"idle": 2}, "two idle workers"
+        )
+        server.family().arbiter[0].send_signal(signal.SIGTTOU)
+        harness.wait_until(lambda: len(server.family().workers) == 1, "its end")
+        harness.wait_until(
+            lambda: harness.conditions(server.health_port) != {"idle": 2}, "that it is missed"
+        )
+        assert harness.conditions(server.health_port) == {"idle": 1}
+
+
 def test_logs_are_reopened_for_a_worker_that_starts(tmp_path: Path) -> None:
     """USR1 that comes before a worker has its own handlers is not lost."""
     log, old = tmp_path / "error.log", tmp_path / "error.log.1"

@@ -28,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Replace this process, which holds all of Django, by the small arbiter."""
+        environment.provide_temporary_directory()
         bind = given["bind"] or environment.health_bind()
         sockets = systemd_sockets.take()
         if (only := sockets.health or sockets.application) is not None:

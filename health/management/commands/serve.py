@@ -60,6 +60,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **given: Any) -> None:
         """Serve until the end; exits with the parent's status."""
         programs.open_standard_descriptors()
+        environment.provide_temporary_directory()
         logs.be_heard()
         health_bind = given["health_bind"] or environment.health_bind()
         sockets = systemd_sockets.take()
@@ -75,6 +76,8 @@ class Command(BaseCommand):
             if given["no_health"]:
                 health_bind = ""
             lock = preparation.claim()
+            if given["bind"] and sockets.application is None:
+                _check_bind(given["bind"], health_bind)
             if health_bind:
                 addresses.check_usable(health_bind)
         except addresses.AddressError as e:
@@ -119,6 +122,16 @@ class Command(BaseCommand):
             why = vitals.words()
             raise CommandError(f"{failure}: {why}" if why else failure, returncode=status)
         sys.exit(status)
+
+
+def _check_bind(bind: str, health_bind: str) -> None:
+    """Raise ValueError unless the application can listen on ``--bind``, beside the other server."""
+    try:
+        mine = addresses.parse(bind)
+    except addresses.AddressError as e:
+        raise ValueError(f"--bind: the application {e}") from e
+    if health_bind and addresses.overlap(health_bind, [mine]):
+        raise ValueError(f"the application and the health server cannot both listen on {bind}")
 
 
 def _count(text: str) -> int:
