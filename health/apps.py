@@ -16,6 +16,13 @@ class HealthConfig(AppConfig):
     verbose_name = "Health"
     default_auto_field = "django.db.models.BigAutoField"
 
+    @property
+    def setting_names(self) -> frozenset[str]:
+        """The settings that this app reads."""
+        from health.conf import NAMES
+
+        return NAMES
+
     def ready(self) -> None:
         """Do so once all apps are loaded."""
         register(_check)

@@ -18,6 +18,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_resolver
 
 from health.answers import error_access
 from health.conf import CACHE_PREFIX, FILE, backends, conf
@@ -138,8 +139,24 @@ def check_application_kinds(
 def check_health_urlconf(
     app_configs: Sequence[AppConfig] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """E021: SENTINEL_HEALTH_URLCONF names a module."""
-    return _error_of(lambda: conf.health_urlconf, "E021")
+    """E021: SENTINEL_HEALTH_URLCONF names a module with URL patterns."""
+    if wrong := _error_of(lambda: conf.health_urlconf, "E021"):
+        return wrong
+    try:
+        patterns = get_resolver(conf.health_urlconf).url_patterns
+    except Exception as e:  # noqa: BLE001 - a module raises what it likes while it is imported
+        problem = f"cannot be used: {e!r}"
+    else:
+        if patterns:
+            return []
+        problem = "has no URL patterns"
+    return [
+        Error(
+            f"SENTINEL_HEALTH_URLCONF names {conf.health_urlconf}, which {problem}",
+            hint="It is the dotted path of a module of your own that has urlpatterns.",
+            id="sentinel_health.E021",
+        )
+    ]
 
 
 def check_transition_days(

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import shared
-from metrics.conf import DEFAULT_MAX_SERIES, NO_PLACE, conf
+from metrics.conf import DEFAULT_MAX_SERIES, NAMES, NO_PLACE, conf
 from metrics.system import process_kind
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ class MetricsConfig(AppConfig):
         super().__init__(app_name, app_module)
         install_store()
 
+    setting_names = NAMES
+
     def ready(self) -> None:
         """Register the system checks; log what they would say, should nobody run them."""
         register(_check)
@@ -36,7 +38,8 @@ class MetricsConfig(AppConfig):
         try:
             conf.require_usable()
         except ImproperlyConfigured as e:
-            logger.error("%s", e)
+            if process_kind.process_kind() != "manage.py check":  # which names it with its id
+                logger.error("%s", e)
 
 
 def _check(**kwargs: Any) -> list[CheckMessage]:
@@ -61,7 +64,7 @@ def install_store() -> None:
         run_dir = conf.run_dir
     except ImproperlyConfigured:
         return
-    if run_dir is None and conf.run_dir_is_auto:
+    if run_dir is None and conf.run_dir_is_auto and not process_kind.is_test_run():
         logger.error("%s", NO_PLACE)
     if run_dir is None or shared.current() is not None:
         return

@@ -6,11 +6,12 @@ loaded only where checks are run: a worker runs none.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -20,6 +21,7 @@ from metrics import endpoints, paths, shared, views
 from metrics.access import validation
 from metrics.access.tokens import TokenFile
 from metrics.conf import NO_PLACE, conf
+from metrics.system.process_kind import is_test_run
 
 _MIDDLEWARE = "metrics.middleware.MetricsMiddleware"
 
@@ -43,15 +45,52 @@ def check_place_for_run_dir(
 ) -> list[CheckMessage]:
     """Warn where the automatic run directory has no place, and each process is alone."""
     try:
-        alone = conf.run_dir_is_auto and conf.run_dir is None
+        alone = conf.run_dir_is_auto and conf.run_dir is None and not is_test_run()
     except ImproperlyConfigured:
         return []
     return [CheckWarning(f"{NO_PLACE}.", id="sentinel_metrics.W010")] if alone else []
 
 
+def check_run_dir_can_be_used(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of a run directory that this user cannot use; nothing is created."""
+    try:
+        problem = conf.run_dir.problem() if conf.run_dir is not None else ""
+    except (ImproperlyConfigured, OSError):
+        return []
+    if not problem:
+        return []
+    return [
+        CheckWarning(
+            f"SENTINEL_RUN_DIR: {problem}. Each process would count, probe and drain for itself.",
+            hint="Name a directory that the service's user can write to, and run this check as"
+            " that user.",
+            id="sentinel_metrics.W011",
+        )
+    ]
+
+
 def check_service(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_SERVICE that cannot be part of a directory's name."""
     return _readable(lambda: conf.service, "sentinel_metrics.E010")
+
+
+def check_names(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a setting that begins with SENTINEL_ and that no app of ours reads."""
+    known = {name for app in apps.get_app_configs() for name in getattr(app, "setting_names", ())}
+    found: list[CheckMessage] = []
+    for name in dir(settings):
+        if name.startswith("SENTINEL_") and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            found.append(
+                CheckWarning(
+                    f"{name} is no setting of Sentinel",
+                    hint=f"Did you mean {close[0]}?" if close else "Remove it, or rename it.",
+                    id="sentinel_metrics.W012",
+                )
+            )
+    return found
 
 
 def check_enabled(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -173,6 +212,8 @@ def check_urls(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[C
 CHECKS = (
     check_run_dir,
     check_place_for_run_dir,
+    check_run_dir_can_be_used,
+    check_names,
     check_service,
     check_enabled,
     check_max_series,

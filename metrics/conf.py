@@ -16,8 +16,20 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import paths
-from metrics.system import run_dir
+from metrics.system import process_kind, run_dir
 from metrics.system.run_dir import RunDir
+
+NAMES = frozenset(
+    {
+        "SENTINEL_METRICS_ACCESS",
+        "SENTINEL_METRICS_ENABLED",
+        "SENTINEL_METRICS_MAX_SERIES",
+        "SENTINEL_PATHS",
+        "SENTINEL_RUN_DIR",
+        "SENTINEL_SERVICE",
+    }
+)
+"""The settings that this app reads; a check warns of others that begin like them."""
 
 DEFAULT_MAX_SERIES = 10_000
 NO_PLACE = (
@@ -35,14 +47,17 @@ class Conf:
         """Directory shared by the processes of one service on one host, or None.
 
         ``SENTINEL_RUN_DIR``: a path, ``"auto"`` (a private directory under the
-        system's run or temporary directory, None where neither can be written to),
-        or None (everything stays inside each process).
+        system's run or temporary directory; None where neither can be written to, and
+        in a test run), or None (everything stays inside each process).
         """
         value = self.run_dir_setting
         if value is None:
             return None
         if value == run_dir.AUTO:
-            path = run_dir.auto_path(*self._project, service=self.service)
+            service = self.service
+            if process_kind.is_test_run():  # which must not write to a service that runs
+                return None
+            path = run_dir.auto_path(*self._project, service=service)
             return RunDir(path, is_guessable=True) if path else None
         return RunDir(run_dir.locate(os.path.normpath(value)))
 
@@ -73,6 +88,8 @@ class Conf:
     @property
     def why_nothing_is_shared(self) -> str:
         """Why there is no run directory, as the beginning of a sentence."""
+        if self.run_dir_is_auto and process_kind.is_test_run():
+            return "This is a test run"
         if self.run_dir_is_auto:
             return "No directory for temporary files can be written to"
         return "SENTINEL_RUN_DIR is None"

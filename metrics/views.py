@@ -165,6 +165,7 @@ def _scrape(request: HttpRequest, scraper: Scraper) -> HttpResponse:
         ),
     )
     rendered = scraper.render(chosen, options)
+    scraper.log(rendered.left_out)
     body = rendered.text.encode()
     response = HttpResponse(content_type=chosen.content_type)
     if accepts_gzip(request.headers.get("Accept-Encoding")):

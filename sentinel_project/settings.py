@@ -152,7 +152,7 @@ SENTINEL_METRICS_ENABLED = _flag("SENTINEL_METRICS_ENABLED", True)
 SENTINEL_METRICS_MAX_SERIES = _number("SENTINEL_METRICS_MAX_SERIES", 10_000, int)
 SENTINEL_METRICS_ACCESS = _json("SENTINEL_METRICS_ACCESS")
 SENTINEL_PATHS = _json("SENTINEL_PATHS") or {}
-SENTINEL_DEMO = _flag("SENTINEL_DEMO", False)
+DEMO = _flag("SENTINEL_DEMO", False)
 
 # --- Sentinel: health ---------------------------------------------------------------
 

@@ -14,5 +14,5 @@ urlpatterns = [
     path("", include("metrics.urls")),
 ]
 
-if settings.SENTINEL_DEMO:
+if settings.DEMO:
     urlpatterns.append(path("", include(gateway)))

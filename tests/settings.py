@@ -9,5 +9,5 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memor
 STATIC_ROOT = tempfile.gettempdir()
 WHITENOISE_AUTOREFRESH = True  # or it reads the whole temporary directory at each start
 SENTINEL_RUN_DIR = None
-SENTINEL_DEMO = True
+DEMO = True
 SENTINEL_BACKENDS: dict[str, object] = {}

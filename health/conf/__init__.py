@@ -25,6 +25,23 @@ from metrics.conf import conf as metrics_conf
 from metrics.system.process_kind import MAX_LENGTH, is_kind
 from metrics.system.run_dir import RunDir
 
+NAMES = frozenset(
+    {
+        "SENTINEL_APPLICATION_KINDS",
+        "SENTINEL_BACKENDS",
+        "SENTINEL_DRAIN_SECONDS",
+        "SENTINEL_HEALTH_DETAILS",
+        "SENTINEL_HEALTH_STORE",
+        "SENTINEL_HEALTH_URLCONF",
+        "SENTINEL_READINESS",
+        "SENTINEL_SHARED_FAILURE",
+        "SENTINEL_STUCK_SECONDS",
+        "SENTINEL_TRANSITION_DAYS",
+        "SENTINEL_WEBHOOK",
+    }
+)
+"""The settings that this app reads; a check of `metrics` warns of others that begin like them."""
+
 FILE = "file"
 CACHE_PREFIX = "cache:"
 WEB_SERVERS = frozenset(

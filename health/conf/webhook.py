@@ -29,9 +29,11 @@ def parse(value: Any) -> WebhookConfig | None:
     """Return what the setting says; None for None. Raises ImproperlyConfigured."""
     if value is None:
         return None
-    if not isinstance(value, Mapping):
-        raise ImproperlyConfigured(f"{SETTING} must be None or a dictionary")
     known = {"URL": "", "HEADERS": {}, "MIN_SECONDS": 60, "TIMEOUT": 5}
+    if not isinstance(value, Mapping):
+        raise ImproperlyConfigured(
+            f"{SETTING} must be None or a dictionary with URL, of {', '.join(known)}"
+        )
     for key in value:
         if key not in known:
             raise ImproperlyConfigured(

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 
+from django.db import DatabaseError
 from django.utils import timezone
 
 from health.board.health_map import BackendHealthMap
@@ -75,7 +76,10 @@ class Recorder:
                     self._failures.ended(doing)
                 except Exception as e:  # noqa: BLE001 - neither may end the other, nor the thread
                     FAULTS.labels(doing).inc()
-                    self._failures.failed("%s: failed, will go on trying: %s", doing, e, key=doing)
+                    hint = " (has manage.py migrate been run?)" if _lacks_table(e) else ""
+                    self._failures.failed(
+                        "%s: failed, will go on trying: %s%s", doing, e, hint, key=doing
+                    )
                     pauses[doing] = min(pauses[doing] * 2, MAX_PAUSE_SECONDS)
                     due[doing] = time.monotonic() + pauses[doing]
 
@@ -105,6 +109,12 @@ class Recorder:
         told = self._webhook.tell(self._board.snapshot().values(), conf.webhook)
         if told:
             self._board.update(lambda document: document.with_told(told))
+
+
+def _lacks_table(error: Exception) -> bool:
+    """Whether a database says that a table is missing, as before the first migration."""
+    words = ("no such table", "does not exist", "doesn't exist")
+    return isinstance(error, DatabaseError) and any(word in str(error) for word in words)
 
 
 def _row(event: Event) -> Transition:

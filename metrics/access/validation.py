@@ -20,7 +20,7 @@ def problems(setting: object) -> list[str]:
     No token and no password is ever repeated.
     """
     if not isinstance(setting, Mapping):
-        return [f"{SETTING} must be None or a dictionary"]
+        return [f"{SETTING} must be None or a dictionary with some of {', '.join(KEYS)}"]
     found = [
         f"{SETTING}[{key!r}] is unknown; there are {', '.join(KEYS)}"
         for key in setting
@@ -46,7 +46,7 @@ def problems(setting: object) -> list[str]:
 
 def _list_problems(key: str, items: object) -> Iterable[str]:
     if not isinstance(items, (list, tuple, set, frozenset)):
-        yield f"{SETTING}[{key!r}] must be a list"
+        yield f"{SETTING}[{key!r}] must be a list, even of one"
         return
     for place, item in enumerate(items):
         path = f"{SETTING}[{key!r}][{place}]"
@@ -61,8 +61,18 @@ def _list_problems(key: str, items: object) -> Iterable[str]:
         elif not (key == "TRUSTED_PROXIES" and item == UNIX):
             try:
                 _network(item)
-            except ValueError:
-                yield f"{path} must be an address or a network such as 10.0.0.0/8, not {item!r}"
+            except ValueError as e:
+                proxies = f", or {UNIX!r}" if key == "TRUSTED_PROXIES" else ""
+                yield (
+                    f"{path} must be an address or a network such as 10.0.0.0/8{proxies}:"
+                    f" {item!r} {_why(e)}"
+                )
+
+
+def _why(error: ValueError) -> str:
+    if "host bits" in str(error):
+        return "has bits set behind its prefix"
+    return "is neither"
 
 
 def _is_hash(encoded: object) -> bool:

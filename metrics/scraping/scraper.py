@@ -112,7 +112,6 @@ class Scraper:
         pieces.append(ready.fill([float(len(left_out))]))
         if fmt.is_openmetrics:
             pieces.append("# EOF\n")
-        self._log_new(left_out)
         return Rendered("".join(pieces), tuple(left_out))
 
     def read(self, time_limit: float = TIME_LIMIT) -> Figures:
@@ -158,8 +157,8 @@ class Scraper:
             layout = self._layout_of_others = Layout(families)
         return layout
 
-    def _log_new(self, left_out: Sequence[str]) -> None:
-        """Log what is missing once, and again when it comes back after having been there."""
+    def log(self, left_out: Sequence[str]) -> None:
+        """Log what a scrape left out, once, and again when it comes back after an end."""
         self._failures.all_ended(but=left_out)
         for text in left_out:
             self._failures.failed(

@@ -6,6 +6,7 @@ so that a process may be asked before it is set up.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,16 @@ def process_kind(argv: Sequence[str] | None = None) -> str:
         return _short(f"manage.py {command}".rstrip())
     name = name.removesuffix(".py")
     return _short(_SCRIPTS.get(name, name)) or "python"
+
+
+def is_test_run() -> bool:
+    """Whether this process runs tests: ``manage.py test``, pytest, or a worker of pytest-xdist.
+
+    That pytest has been imported says nothing: libraries do so in services.
+    """
+    if process_kind() in ("manage.py test", "pytest", "py.test"):
+        return True
+    return "PYTEST_XDIST_WORKER" in os.environ and "_pytest.main" in sys.modules
 
 
 def is_kind(value: object) -> bool:

@@ -95,7 +95,9 @@ def test_the_automatic_directory_is_the_services_own(monkeypatch: pytest.MonkeyP
 
     from health.cli import _find
     from metrics.conf import conf
+    from metrics.system import process_kind
 
+    monkeypatch.setattr(process_kind, "is_test_run", lambda: False)  # as in a service
     monkeypatch.delenv("SENTINEL_RUN_DIR", raising=False)
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
     monkeypatch.chdir(ROOT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,60 @@ def test_middleware_that_comes_too_late(settings: Settings) -> None:
         "MIDDLEWARE has django_prometheus.middleware.PrometheusBeforeMiddleware before"
         " metrics.middleware.MetricsMiddleware, which can then not answer a scrape first."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("SENTINEL_DRAIN_SECOND", "Did you mean SENTINEL_DRAIN_SECONDS?"),
+        ("SENTINEL_BACKEND", "Did you mean SENTINEL_BACKENDS?"),
+        ("SENTINEL_Q", "Remove it, or rename it."),
+    ],
+)
+def test_a_setting_that_nobody_reads(settings: Settings, name: str, hint: str) -> None:
+    """A slip of the pen in a name is told, with the name that was meant."""
+    setattr(settings, name, 1)
+    [found] = [one for one in run_checks() if one.id == "sentinel_metrics.W012"]
+    assert (found.msg, found.hint) == (f"{name} is no setting of Sentinel", hint)
+
+
+def test_every_setting_that_is_read_has_a_known_name() -> None:
+    """What the code calls a setting is in the list that the check knows."""
+    known = {name for app in apps.get_app_configs() for name in getattr(app, "setting_names", ())}
+    of_the_environment = {"SENTINEL_BIND", "SENTINEL_HEALTH_BIND", "SENTINEL_WORKERS"}
+    found: set[str] = set()
+    for app in ("metrics", "health"):
+        for path in (ROOT / app).rglob("*.py"):
+            found |= set(re.findall(r"SENTINEL_[A-Z_]*[A-Z]", path.read_text()))
+    assert found - of_the_environment == known
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ("file/run", "the run directory {}/file/run cannot be created in {}/file"),
+        ("link", "the run directory {}/link is a symbolic link; name the directory itself"),
+        ("fine", None),
+        ("fine/deeper/still", None),
+    ],
+)
+def test_a_run_directory_that_cannot_be_used(
+    settings: Settings, tmp_path: Path, place: str, problem: str | None
+) -> None:
+    """The check says why, and creates nothing."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "fine").mkdir(mode=0o700)
+    before = sorted(tmp_path.rglob("*"))
+    settings.SENTINEL_RUN_DIR = str(tmp_path / place)
+    found = [one.msg for one in run_checks() if one.id == "sentinel_metrics.W011"]
+    where = str(tmp_path)
+    expected = None if problem is None else problem.replace("{}", where)
+    assert found == (
+        []
+        if expected is None
+        else [
+            f"SENTINEL_RUN_DIR: {expected}. Each process would count, probe and drain for itself."
+        ]
+    )
+    assert sorted(tmp_path.rglob("*")) == before

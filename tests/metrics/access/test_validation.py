@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics.access.rules import Access
-from metrics.access.validation import problems
+from metrics.access.validation import KEYS, problems
 from tests.metrics.access.credentials import HASH
 
 S = "SENTINEL_METRICS_ACCESS"
@@ -17,7 +17,7 @@ S = "SENTINEL_METRICS_ACCESS"
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("token", [f"{S} must be None or a dictionary"]),
+        ("token", [f"{S} must be None or a dictionary with some of {', '.join(KEYS)}"]),
         ({}, [f"{S} lets everybody in: it names no token, user or network"]),
         (
             {"TOKENS": ["a"], "BEARER": ["a"]},
@@ -28,7 +28,7 @@ S = "SENTINEL_METRICS_ACCESS"
                 )
             ],
         ),
-        ({"BEARER": "token"}, [f"{S}['BEARER'] must be a list"]),
+        ({"BEARER": "token"}, [f"{S}['BEARER'] must be a list, even of one"]),
         ({"BEARER": ["a", " "]}, [f"{S}['BEARER'][1] must be a string that is not empty"]),
         (
             {"BEARER": ["secret\n"]},
@@ -56,8 +56,8 @@ S = "SENTINEL_METRICS_ACCESS"
             {"NETWORKS": ["10.0.0.1/8"]},
             [
                 (
-                    f"{S}['NETWORKS'][0] must be an address or a network such as 10.0.0.0/8,"
-                    " not '10.0.0.1/8'"
+                    f"{S}['NETWORKS'][0] must be an address or a network such as 10.0.0.0/8:"
+                    " '10.0.0.1/8' has bits set behind its prefix"
                 )
             ],
         ),
@@ -66,7 +66,7 @@ S = "SENTINEL_METRICS_ACCESS"
             [
                 (
                     f"{S}['TRUSTED_PROXIES'][0] must be an address or a network such as 10.0.0.0/8,"
-                    " not 'proxy'"
+                    " or 'unix': 'proxy' is neither"
                 )
             ],
         ),

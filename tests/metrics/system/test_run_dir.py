@@ -14,7 +14,14 @@ from django.test import override_settings
 from health import cli
 from metrics import checks
 from metrics.conf import conf
-from metrics.system import run_dir
+from metrics.system import process_kind, run_dir
+
+
+@pytest.fixture(autouse=True)
+def no_test_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the automatic directory be what it is in a service."""
+    monkeypatch.setattr(process_kind, "is_test_run", lambda: False)
+    monkeypatch.setattr(checks, "is_test_run", lambda: False)
 
 
 @pytest.fixture
