@@ -425,10 +425,31 @@ def sentinel_health(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[
     )
 
 
+def call(
+    tmp_path: Path, program: Callable[..., Any], *arguments: Any, bare: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Call a function of a program with the environment of `project_env`; see `tests.support.call`.
+
+    The arguments go there as JSON, and what it returns is printed so, in the last line.
+    """
+    return _run_python(tmp_path, *calling(program, *arguments, bare=bare))
+
+
+def calling(program: Callable[..., Any], *arguments: Any, bare: bool = False) -> list[str]:
+    """Return what Python is given to call a function of a program."""
+    module, name = program.__module__, program.__name__
+    words = ["-m", "tests.support.call", *(["--bare"] if bare else []), module, name]
+    return [*words, *map(json.dumps, arguments)]
+
+
 def run_python(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with the environment of `project_env`, to its end."""
+    """Run some lines with the environment of `project_env`, to their end."""
+    return _run_python(tmp_path, "-c", code)
+
+
+def _run_python(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *words],
         cwd=ROOT,
         env={**os.environ, **project_env(tmp_path)},
         capture_output=True,

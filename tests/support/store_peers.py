@@ -9,71 +9,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-PRELUDE = """
-import collections, json, logging, os, pathlib, signal, sys, threading, time
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
-
-DIR = sys.argv[1]
-LOG = []
-
-
-class _Log(logging.Handler):
-    def emit(self, record):
-        LOG.append(record.getMessage())
-
-
-logging.getLogger("metrics").addHandler(_Log())
-logging.getLogger("metrics").propagate = False
-from metrics import shared
-from tests.support.store_peers import figures
-
-store = shared.Store(DIR)
-assert shared.install(store)
-
-
-class _Anything(CollectorRegistry):
-    # In which a name may stand more than once.
-    def register(self, collector):
-        pass
-
-
-SHARED = shared.share(_Anything())
-
-
-def scrape():
-    return figures(store.snapshot())
-
-
-def counter(name="c", labels=()):
-    return Counter(name, "help", labels, registry=SHARED)
-
-
-def gauge(mode, name="g"):
-    return Gauge(name, "help", registry=SHARED, multiprocess_mode=mode)
-"""
-
-LOOP = """
-scope = globals()
-for line in sys.stdin:
-    kind, code = json.loads(line)
-    try:
-        if kind == "run":
-            exec(code, scope)
-            answer = None
-        else:
-            answer = eval(code, scope)
-        print(json.dumps(["ok", answer]), flush=True)
-    except Exception:
-        import traceback
-        print(json.dumps(["error", traceback.format_exc()]), flush=True)
-"""
+PROGRAM = [sys.executable, "-m", "tests.support.store_process"]
 
 
 def line_of(name: str, labels: Mapping[str, str]) -> str:
@@ -99,11 +41,14 @@ def figures(snapshot: Any, *, everything: bool = False) -> dict[str, float]:
 
 
 class Peer:
-    """A process with the store of ``directory`` installed, that does what it is told."""
+    """A process with the store of ``directory`` installed, that does what it is told.
+
+    It runs ``prelude`` first, which may use the names of `StoreProcess.names`.
+    """
 
     def __init__(self, directory: Path, prelude: str = "", **popen: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + textwrap.dedent(prelude) + LOOP, str(directory)],
+            [*PROGRAM, str(directory), textwrap.dedent(prelude)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -208,10 +153,24 @@ def peers(directory: Path, count: int, prelude: str = "") -> Iterator[list[Peer]
             peer.kill()
 
 
-def run(directory: Path, code: str, *, timeout: float = 60, **popen: Any) -> Any:
-    """Run a program with the store installed to its end; return the JSON it prints last."""
+def run(directory: Path, code: str) -> Any:
+    """Run ``code`` in a process with the store installed; return the JSON it prints last."""
+    return _run(directory, textwrap.dedent(code), timeout=60)
+
+
+def call(directory: Path, program: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of a program in a process with the store installed; return its answer.
+
+    The function is given a `StoreProcess` first. The other arguments and the answer go
+    through JSON.
+    """
+    words = ["--call", program.__module__, program.__name__, *map(json.dumps, arguments)]
+    return _run(directory, *words, timeout=100)
+
+
+def _run(directory: Path, *words: str, timeout: float) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(code), str(directory)],
+        [*PROGRAM, str(directory), *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
@@ -219,7 +178,6 @@ def run(directory: Path, code: str, *, timeout: float = 60, **popen: Any) -> Any
         text=True,
         timeout=timeout,
         check=False,
-        **popen,
     )
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
     lines = done.stdout.splitlines()

@@ -23,41 +23,9 @@ from metrics.exposition import Converted
 from metrics.samples import Family, SampleKey
 from metrics.scraping import scrape_socket
 from metrics.scraping.own_figures import OwnFigures
+from tests.metrics.scraping.programs import own_figures
 from tests.support import harness
-from tests.support.harness import ROOT, project_env, run_python
-
-APPLICATION = """
-import django, os, sys, time
-django.setup()
-from prometheus_client import Gauge, Info, REGISTRY
-from prometheus_client.core import GaugeMetricFamily
-from metrics.scraping import scrape_socket
-from metrics import shared
-from metrics.scraping import answer_scrapes
-from metrics.system.process_kind import declare_process_kind
-from metrics.registry import METRICS
-declare_process_kind("application")
-scrape_socket.LOOK_EVERY_SECONDS = 0.05
-METRICS.record_request("echo", "success", 0.5)
-Info("t_about", "About").info({"name": NAME})
-answer_scrapes()
-"""
-
-ASKER = """
-import django
-django.setup()
-from prometheus_client import Gauge, Info
-from metrics.scraping.gatherer import GATHERER
-from metrics.scraping.options import Options
-from metrics.scraping.scraper import SCRAPER
-GATHERER.ask_others()
-Info("t_about", "About").info({"name": "the asker"})
-Gauge("t_callback", "Callback", multiprocess_mode="sum").set_function(lambda: -1)
-rendered = SCRAPER.render(options=Options(time_limit=LIMIT))
-print(*rendered.left_out, sep="\\n")
-print("=====")
-print(rendered.text, end="")
-"""
+from tests.support.harness import ROOT, call, calling, project_env
 
 NOBODY = (
     "collectors, Info, Enum and callback gauges of the application: none of its processes answered"
@@ -66,12 +34,11 @@ NOBODY = (
 
 @contextlib.contextmanager
 def application(
-    tmp_path: Path, code: str = "", name: str = "one", prefix: tuple[str, ...] = ()
+    tmp_path: Path, then: str = "", name: str = "one", prefix: tuple[str, ...] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that answers others' scrapes; ``code`` goes on with it, until it reads."""
-    program = APPLICATION.replace("NAME", repr(name)) + code + "\nprint('ready', flush=True)\n"
+    """Run a process that answers others' scrapes; ``then`` is a function that it calls."""
     process = subprocess.Popen(
-        [*prefix, sys.executable, "-c", f"{program}\nsys.stdin.read()"],
+        [*prefix, sys.executable, *calling(own_figures.application, name, then)],
         cwd=ROOT,
         env={**os.environ, **project_env(tmp_path)},
         stdin=subprocess.PIPE,
@@ -89,7 +56,7 @@ def application(
 
 def ask(tmp_path: Path, limit: float = 30.0) -> tuple[list[str], list[str]]:
     """Return what a scrape of a process that runs no application left out, and its samples."""
-    done = run_python(tmp_path, ASKER.replace("LIMIT", repr(limit)))
+    done = call(tmp_path, own_figures.ask, limit)
     assert done.returncode == 0, done.stderr
     left_out, text = done.stdout.split("=====\n")
     samples = [line for line in text.splitlines() if not line.startswith("#")]
@@ -136,41 +103,20 @@ def test_the_one_that_lives_longest_answers(tmp_path: Path) -> None:
 
 def test_a_collector_that_hangs_in_the_application(tmp_path: Path) -> None:
     """It is left out and named within the scrape's time; what else is its process's is shown."""
-    code = """
-class Hung:
-    def describe(self): return []
-    def collect(self): time.sleep(600)
-class Broken:
-    def describe(self): return []
-    def collect(self): raise OSError("no such luck")
-REGISTRY.register(Hung())
-REGISTRY.register(Broken())
-"""
-    with application(tmp_path, code):
+    with application(tmp_path, "hang_and_break"):
         left_out, samples = ask(tmp_path, limit=4.0)
     assert sorted(left_out) == [
-        "collector __main__.Broken: it raised OSError",
-        "collector __main__.Hung: it did not end within the scrape's time limit",
+        f"collector {own_figures.__name__}.Broken: it raised OSError",
+        f"collector {own_figures.__name__}.Hung: it did not end within the scrape's time limit",
     ]
     assert 't_about_info{name="one"} 1.0' in samples
-    assert 'sentinel_collector_failures_total{collector="__main__.Hung"} 1.0' in samples
+    hung = f"{own_figures.__name__}.Hung"
+    assert f'sentinel_collector_failures_total{{collector="{hung}"}} 1.0' in samples
 
 
 def test_a_forked_child_is_not_its_parent(tmp_path: Path) -> None:
     """A child keeps no socket of its parent's, and answers as itself if it is to."""
-    code = """
-from metrics.scraping.gatherer import GATHERER
-while GATHERER._listener._at is None:
-    time.sleep(0.01)
-if os.fork() == 0:
-    while not os.path.exists(os.environ["SENTINEL_VAR_DIR"] + "/go"):
-        time.sleep(0.01)
-    Info("t_child", "Child").info({"of": "one"})
-    answer_scrapes()
-    METRICS.record_request("echo", "success", 0.5)
-    time.sleep(600)
-"""
-    with application(tmp_path, code) as parent:
+    with application(tmp_path, "fork") as parent:
         assert answered_as(tmp_path) == "one"
         [child] = psutil.Process(parent.pid).children()
         try:
@@ -192,16 +138,7 @@ if os.fork() == 0:
 
 def test_a_run_directory_that_is_made_anew(tmp_path: Path) -> None:
     """A process is found again in a directory that somebody has emptied."""
-    code = """
-import threading
-def count():
-    while True:
-        shared.current().snapshot()
-        METRICS.record_request("echo", "success", 0.5)
-        time.sleep(0.05)
-threading.Thread(target=count, daemon=True).start()
-"""
-    with application(tmp_path, code):
+    with application(tmp_path, "count_on"):
         assert answered_as(tmp_path) == "one"
         shutil.rmtree(tmp_path / "run")
         harness.wait_until(lambda: answered_as(tmp_path) == "one", "another answer")

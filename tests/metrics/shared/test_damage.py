@@ -19,17 +19,7 @@ from tests.support.store_peers import figures, peers, run
 CASES = 250
 SEED = 20261123
 
-FILLING = """
-c = counter("c", ["l"])
-g = Gauge("g", "help", ["l"], registry=SHARED, multiprocess_mode="sum")
-h = Histogram("h", "help", ["l"], buckets=(1, 2), registry=SHARED)
-for i in range(25):
-    c.labels(str(i)).inc(i + 1, exemplar={"trace": str(i)})
-    g.labels(str(i)).set(i + 1)
-    h.labels(str(i)).observe(1.5)
-c.labels("gone").inc()
-c.remove("gone")
-"""
+IMPORT = "from tests.metrics.shared.programs import damage"
 
 
 @dataclass
@@ -61,7 +51,7 @@ class Well:
 def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Well]:
     """Return a directory in which three processes counted."""
     path = tmp_path_factory.mktemp("damage") / "run"
-    with peers(path, 3, FILLING):
+    with peers(path, 3, f"{IMPORT}; damage.fill(process)"):
         pass
     found = Well(path, {file.name: file.read_bytes() for file in path.iterdir()}, {})
     found.shown = figures(found.read())
@@ -192,14 +182,7 @@ def test_everything_damaged_at_once(well: Well) -> None:
 def test_counting_goes_on_in_a_damaged_directory(well: Well, name: str) -> None:
     """New processes in a damaged directory count exactly, and agree with each other."""
     chance = random.Random(f"{SEED} {name}")
-    code = """
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], buckets=(1, 2), registry=SHARED)
-    new = counter("new", ["l"])
-    def work():
-        for i in range(40):
-            c.labels(str(i)).inc(); h.labels(str(i)).observe(1.5); new.labels(str(i)).inc(2)
-    before = scrape()
-    """
+    code = f"{IMPORT}; work = damage.old_and_new(process); before = scrape()"
     for how in (*WAYS, *WAYS):
         well.restore()
         (well.path / name).write_bytes(how(well.files[name], chance))

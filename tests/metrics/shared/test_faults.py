@@ -8,16 +8,18 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.store_peers import PRELUDE, ROOT, Peer, peers, run
+from tests.metrics.shared.programs import faults
+from tests.support import harness
+from tests.support.store_peers import Peer, call, peers, run
 
 RETRY_SECONDS = 1.0
+IMPORT = "from tests.metrics.shared.programs import faults"
 
 
 @pytest.fixture
@@ -75,14 +77,7 @@ def test_full_disk_from_the_start(small_disk: Path) -> None:
 def test_disk_that_fills_up_while_lanes_grow(small_disk: Path) -> None:
     """A disk that fills up under running processes costs no process and no count."""
     store_dir = small_disk / "run"
-    make = """
-    c = counter("c", ["l"])
-    g = Gauge("g", "help", ["l"], registry=SHARED, multiprocess_mode="sum")
-    h = Histogram("h", "help", ["l"], registry=SHARED)
-    def work(begin, end):
-        for i in range(begin, end):
-            c.labels(str(i)).inc(); g.labels(str(i)).set(i); h.labels(str(i)).observe(1)
-    """
+    make = f"{IMPORT}\nwork = faults.metrics_of_three_types(process)"
     with peers(store_dir, 3, make) as (one, two, three):
         for peer in (one, two):
             peer.run("work(0, 20)")
@@ -126,17 +121,10 @@ def test_no_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:2]:
         parent.chmod(0o755)
-    code = """
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
-    c = counter("c", ["l"])
-    for i in range(100):
-        c.labels(str(i % 2)).inc()
-    print(json.dumps([scrape(), LOG, list(store.snapshot().left_out)]))
-    """
     place = tmp_path / "roots"
     place.mkdir(mode=0o700)
     for directory in (place, place / "inside", tmp_path / "new"):
-        found, log, _ = run(directory, code)
+        found, log, _ = call(directory, faults.count_as_nobody)
         assert found == {
             'c_total{l="0"}': 50.0,
             'c_total{l="1"}': 50.0,
@@ -152,14 +140,6 @@ def test_directory_of_another_user_and_symlinks_are_refused(tmp_path: Path) -> N
     if os.geteuid():
         pytest.skip("only root can give a directory away")
     tmp_path.chmod(0o1777)
-    code = """
-    shared.uninstall()
-    from metrics.system.run_dir import RunDir
-    store = shared.Store(RunDir(DIR, is_guessable=True))
-    assert shared.install(store)
-    counter().inc()
-    print(json.dumps([scrape(), LOG]))
-    """
     other = tmp_path / "other"
     other.mkdir(mode=0o700)
     os.chown(other, 65534, 65534)
@@ -178,7 +158,7 @@ def test_directory_of_another_user_and_symlinks_are_refused(tmp_path: Path) -> N
         (file, "is not a directory"),
         (wide, "can be written by others (mode 0777); chmod it to 0700"),
     ):
-        found, log = run(place, code)
+        found, log = call(place, faults.count_strictly)
         assert found == {
             "c_total": 1.0,
             'sentinel_store_faults_total{reason="no_permission"}': 1.0,
@@ -238,31 +218,19 @@ def test_totals_do_not_fall_when_the_directory_vanishes(store_dir: Path) -> None
         assert one.scrape() == {"c_total": 5.0}
 
 
-OWN_SHARE = """
-c = counter()
-h = Histogram("h", "help", buckets=(1,), registry=SHARED)
-
-def count():
-    c.inc(7), h.observe(0.5), h.observe(3)
-
-def own():
-    return [c._value.get(), h._sum.get(), *(bucket.get() for bucket in h._buckets)]
-"""
-
-
 @pytest.mark.parametrize("victim", [".", "index", "lane-0", "claim"])
 def test_what_vanishes_leaves_a_process_its_own_share(store_dir: Path, victim: str) -> None:
     """A metric shows what its process counted, not what its lane held, in every directory."""
-    run(store_dir, OWN_SHARE + "count(); print(json.dumps(own()))")
-    with Peer(store_dir, OWN_SHARE + "count()") as one:
-        assert one.get("own()") == [7.0, 3.5, 1.0, 1.0]
+    call(store_dir, faults.count_a_share)
+    with Peer(store_dir, f"{IMPORT}\nshare = faults.OwnShare(process); share.count()") as one:
+        assert one.get("share.own()") == [7.0, 3.5, 1.0, 1.0]
         assert one.scrape()["c_total"] == 14.0
         gone = store_dir / victim
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
         for times in (2, 3, 4):
             one.scrape()
-            one.run("count()")
-            assert one.get("own()") == [7.0 * times, 3.5 * times, times, times]
+            one.run("share.count()")
+            assert one.get("share.own()") == [7.0 * times, 3.5 * times, times, times]
 
 
 def test_a_series_that_comes_back_while_the_index_is_locked_begins_again(store_dir: Path) -> None:
@@ -417,23 +385,10 @@ def test_lane_cut_short_while_its_process_lives(store_dir: Path, size: int) -> N
 
 def test_kill_in_the_middle_of_an_append(store_dir: Path) -> None:
     """Half a record at the index's end is cut off by the next process that appends."""
-    half = """
-    from metrics.shared.files import index
-    c = counter("c", ["l"])
-    c.labels("whole").inc(3)
-    write = os.pwrite
-    def kill(fd, data, at):
-        if b"half" not in data:
-            return write(fd, data, at)
-        write(fd, data[: SHARE], at)
-        os.kill(os.getpid(), signal.SIGKILL)
-    index.os = type("os", (), {**vars(os), "pwrite": staticmethod(kill)})
-    c.labels("half").inc(5)
-    """
     with Peer(store_dir, "c = counter('c', ['l']); c.labels('whole').inc()") as witness:
         for share in (1, 15, 16, 17, 40):
             with pytest.raises(AssertionError, match="exit status -9"):
-                run(store_dir, half.replace("SHARE", str(share)))
+                call(store_dir, faults.die_in_an_append, share)
             assert "damaged bytes" in witness.left_out()[0]
             assert run(store_dir, "print(json.dumps(list(store.snapshot().left_out)))")
             run(store_dir, f"counter('c', ['l']).labels('{share}').inc(7)")
@@ -528,29 +483,7 @@ def test_label_set_too_long_for_the_index(store_dir: Path) -> None:
 def test_log_handler_that_counts(small_disk: Path) -> None:
     """A log handler that counts log lines, as many do, never stands still with the store."""
     fill(small_disk)
-    code = """
-    lines = counter("lines", ["level"])
-    class Counting(logging.Handler):
-        def emit(self, record):
-            time.sleep(0.001)
-            lines.labels(record.levelname + str(time.time())).inc()
-    logging.getLogger().addHandler(Counting())
-    logging.getLogger("metrics").propagate = True
-    c = counter("c", ["l"])
-    def work(name):
-        for i in range(300):
-            c.labels(f"{name} {i}").inc()
-            if i % 20 == 0:
-                logging.warning("busy")
-                store._hold.try_at_once()
-                store._hold._said.clear()
-    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(4)]
-    for thread in threads: thread.start()
-    for thread in threads: thread.join(30)
-    print(json.dumps([thread.is_alive() for thread in threads])); sys.stdout.flush()
-    os._exit(0)
-    """
-    assert run(small_disk / "run", code) == [False] * 4
+    assert call(small_disk / "run", faults.count_log_lines) == [False] * 4
 
 
 def test_reset_if_idle(store_dir: Path) -> None:
@@ -582,16 +515,8 @@ def test_reset_if_idle(store_dir: Path) -> None:
 
 def test_program_works_where_the_store_cannot(tmp_path: Path) -> None:
     """Without the clients' seam as we know it each process counts for itself, and says so."""
-    code = PRELUDE.replace(
-        "assert shared.install(store)",
-        "from prometheus_client import metrics as m; m.Counter._metric_init = lambda self: None\n"
-        "assert not shared.install(store)",
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code + "\nprint(LOG[0]); g = gauge('all'); g.set(1)\n"
-         "print(g._value.get(), shared.current())", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+    done = harness.call(tmp_path, faults.lack_the_seam, str(tmp_path), bare=True)
+    assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert "is not as the shared store relies on" in first
     assert second == "1.0 None"

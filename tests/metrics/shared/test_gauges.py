@@ -12,7 +12,8 @@ from metrics.shared.files.catalog import FamilyKey, FamilyRecord
 from metrics.shared.files.lanes import HEADER_SIZE, size_for
 from metrics.shared.gauges import gauge_entries, merge_gauge
 from tests.metrics.shared.making import make_value
-from tests.support.harness import run_python
+from tests.metrics.shared.programs import gauges
+from tests.support.harness import call
 from tests.support.store_peers import figures
 
 
@@ -74,16 +75,7 @@ def test_gauge_entries_of_the_living_and_the_dead() -> None:
     assert gauge_entries(live, [0], images, {1}, 0.0) == ({1: 2.0}, [(2.0, 20.0)])
 
 
-SET_FIRST = """
-import django
-django.setup()
-from metrics.registry import METRICS
-METRICS.set_backend_health("db", True)
-assert 'sentinel_backend_healthy{backend="db"} 1.0' in METRICS.gather_text()
-"""
-
-
 def test_a_process_may_begin_by_setting_a_gauge(tmp_path: Path) -> None:
     """Setting a gauge takes a lane just as adding to a counter does."""
-    done = run_python(tmp_path, SET_FIRST)
+    done = call(tmp_path, gauges.set_first)
     assert (done.returncode, done.stderr) == (0, "")

@@ -7,16 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent, indent
 from typing import Any
 
 import pytest
 from prometheus_client import Histogram
 from prometheus_client import metrics as client_metrics
 
-from tests.support.store_peers import PRELUDE, ROOT, Peer, peers, run
+from tests.support.store_peers import ROOT, Peer, peers, run
 
 BUCKETS = [*map(str, Histogram.DEFAULT_BUCKETS[:-1]), "+Inf"]
+CHILDREN = Path(__file__).parent / "programs" / "children.py"
 ZERO, ONE = '{worker="0"}', '{worker="1"}'
 
 
@@ -148,20 +148,8 @@ def test_gauge_inc_dec_and_infinities(store_dir: Path) -> None:
 def test_names_are_built_once(store_dir: Path) -> None:
     """Namespace, subsystem and unit are in the name once, in subclasses too."""
     with Peer(store_dir) as one:
-        one.run(
-            """
-            class Mine(Counter):
-                def __init__(self, name, documentation, labelnames=(), namespace="n", subsystem="s",
-                             unit="", registry=SHARED, _labelvalues=None):
-                    super().__init__(name, documentation, labelnames, namespace=namespace,
-                                     subsystem=subsystem, unit=unit, registry=registry,
-                                     _labelvalues=_labelvalues)
-
-            m = Mine("m", "help", ["status"], namespace="ns", subsystem="ss", unit="seconds")
-            m.labels("200").inc()
-            Counter("c", "help", namespace="ns", subsystem="ss", registry=SHARED).inc()
-            """
-        )
+        one.run("from tests.metrics.shared.programs import clients")
+        one.run("clients.name_by_parts(process)")
         assert one.scrape() == {"ns_ss_c_total": 1.0, 'ns_ss_m_seconds_total{status="200"}': 1.0}
 
 
@@ -179,15 +167,8 @@ def test_help_is_kept(store_dir: Path) -> None:
 def test_restricting_and_other_collectors(store_dir: Path) -> None:
     """Info, Enum and a registry's own restricted collection work in the process itself."""
     with Peer(store_dir) as one:
-        one.run(
-            """
-            registry = shared.share(CollectorRegistry())
-            Counter("c", "help", registry=registry).inc(2)
-            Info("i", "help", registry=registry).info({"version": "1"})
-            Enum("e", "help", states=["on", "off"], registry=registry).state("off")
-            kept = [m.name for m in registry.restricted_registry(["c_total"]).collect()]
-            """
-        )
+        one.run("from tests.metrics.shared.programs import clients")
+        one.run("registry, kept = clients.collect_restricted(process)")
         assert one.get("kept") == ["c"]
         assert one.get("registry.get_sample_value('c_total')") == 2.0
         assert one.get("registry.get_sample_value('i_info', {'version': '1'})") == 1.0
@@ -276,51 +257,8 @@ def test_exemplars_of_several_processes(store_dir: Path) -> None:
 @pytest.mark.parametrize("method", ["os.fork()", "fork", "spawn", "forkserver", "exec"])
 def test_counts_of_children_arrive(store_dir: Path, method: str) -> None:
     """A child counts into the same series, however it was started."""
-    if method == "os.fork()":
-        start = """
-        for _ in range(3):
-            if not (pid := os.fork()):
-                work(); os._exit(0)
-            os.waitpid(pid, 0)
-        """
-    elif method == "exec":
-        start = """
-        import subprocess
-        for _ in range(3):
-            subprocess.run([sys.executable, __file__, DIR, "child"], check=True)
-        """
-    else:
-        start = f"""
-        import multiprocessing
-        context = multiprocessing.get_context({method!r})
-        children = [context.Process(target=work) for _ in range(3)]
-        for child in children: child.start()
-        for child in children: child.join(); assert child.exitcode == 0
-        """
-    script = store_dir.parent / "program.py"
-    script.write_text(
-        PRELUDE
-        + dedent(
-            """
-            from metrics.registry import METRICS
-
-            c = counter("c", ["l"])
-            c.labels("a").inc()
-
-
-            def work():
-                c.labels("a").inc()
-                c.labels("b").inc()
-                METRICS.record_request("t", "error", 0.5)
-            """
-        )
-        + "\nif sys.argv[2:] == ['child']:\n    work()\nelif __name__ == '__main__':\n"
-        + "    METRICS.record_request('t', 'error', 0.5)\n"
-        + indent(dedent(start), "    ")
-        + "\n    print(json.dumps(scrape()))\n"
-    )
     done = subprocess.run(
-        [sys.executable, str(script), str(store_dir)],
+        [sys.executable, str(CHILDREN), str(store_dir), method],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

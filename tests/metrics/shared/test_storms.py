@@ -8,63 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.store_peers import Peer, run
-
-
-def all_cells(directory: Path) -> dict[str, dict[str, list[int]]]:
-    """Return family, series and all its cells as a fresh process reads the index."""
-    code = """
-    store.snapshot()
-    catalog = store._hold.files.index.catalog
-    print(json.dumps({
-        f.key.name: {
-            json.dumps(labels): [cell] + [c for l, c in f.extra if l == labels]
-            for labels, cell in f.series.items()
-        } for f in catalog.by_key.values()
-    }))
-    """
-    found: dict[str, dict[str, list[int]]] = run(directory, code)
-    return found
+from tests.metrics.shared.programs import storms
+from tests.support.store_peers import Peer, call
 
 
 def test_storm_of_processes_that_start_at_once(store_dir: Path) -> None:
     """64 processes that begin together: no lane twice, no series with two cells, exact totals."""
-    code = """
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], buckets=(1,), registry=SHARED)
-    go, report = os.pipe(), os.pipe()
-    children = []
-    for number in range(64):
-        if not (pid := os.fork()):
-            os.close(go[1])
-            os.read(go[0], 1)  # the end of the pipe: all begin together
-            for i in range(20):
-                c.labels(str((number + i) % 20)).inc(); h.labels(str(i)).observe(0.5)
-            c.labels(f"own {number}").inc(number + 1)
-            waited = bool(store._table.homeless or store._hold.memory)
-            while store._table.homeless or store._hold.memory:
-                time.sleep(0.1)  # for a lock, on a machine that is busy: try again at a scrape
-                store.snapshot()
-            said = [store._hold.lane.number, waited]
-            os.write(report[1], (json.dumps(said) + "\\n").encode())
-            signal.pause()
-        children.append(pid)
-    os.close(go[0]); os.close(go[1]); os.close(report[1])
-    lines = []
-    with os.fdopen(report[0]) as stream:
-        for _ in range(64):
-            lines.append(json.loads(stream.readline()))
-    alive = sum(worker.alive for worker in store.workers())
-    found = scrape()
-    for pid in children:
-        os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
-    print(json.dumps([lines, alive, found, scrape()]))
-    """
-    lines, alive, found, after = run(store_dir, code, timeout=100)
+    lines, alive, found, after = call(store_dir, storms.start_at_once)
     numbers = [number for number, _waited in lines]
     print(f"{sum(waited for _number, waited in lines)} had to wait for longer than a lock may take")
     assert len(set(numbers)) == len(numbers) == alive == 64
     found = {line: value for line, value in found.items() if "store_faults" not in line}
-    series = all_cells(store_dir)
+    series = call(store_dir, storms.all_cells)
     assert sorted(series) == ["c", "h"]
     assert all(len(cells) == 1 for of in series.values() for cells in of.values())
     taken = [
@@ -84,24 +39,7 @@ def test_storm_of_processes_that_start_at_once(store_dir: Path) -> None:
 
 def test_files_stay_bounded_by_the_processes_alive_at_once(store_dir: Path) -> None:
     """After 300 short lives, at most 5 at once, there are 5 lanes, and every count."""
-    code = """
-    c = counter("c", ["l"])
-    alive = set()
-    for number in range(300):
-        if len(alive) == 5:
-            pid, status = os.wait(); alive.discard(pid); assert status in (0, 9), status
-        if not (pid := os.fork()):
-            c.labels("a").inc(); c.labels(str(number % 10)).inc()
-            store.snapshot() if number % 7 == 0 else None
-            if number % 3 == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            os._exit(0)
-        alive.add(pid)
-    while alive:
-        alive.discard(os.wait()[0])
-    print(json.dumps(scrape()))
-    """
-    found = run(store_dir, code, timeout=100)
+    found = call(store_dir, storms.live_briefly)
     assert found == {f'c_total{{l="{i}"}}': 30.0 for i in range(10)} | {'c_total{l="a"}': 300.0}
     assert len(list(store_dir.glob("lane-*"))) <= 5
     assert len(list(store_dir.iterdir())) <= 7
@@ -109,46 +47,7 @@ def test_files_stay_bounded_by_the_processes_alive_at_once(store_dir: Path) -> N
 
 def test_kills_at_random_under_load(store_dir: Path) -> None:
     """Each SIGKILL costs at most the one count that was under way, and totals never fall."""
-    code = """
-    import mmap
-    c = counter("c", ["l"])
-    shown = mmap.mmap(-1, 8 * 8)  # what each child knows that it has counted
-    done = memoryview(shown).cast("q")
-    def child(slot):
-        seen = 0
-        while True:
-            c.labels(str(seen % 30)).inc()
-            done[slot] += 1
-            seen += 1
-            if seen % 500 == 0:
-                c.labels(f"new {os.getpid()} {seen // 500 % 5}").inc(0)
-    slots = {}
-    def start(slot):
-        if not (pid := os.fork()):
-            try: child(slot)
-            finally: os._exit(1)
-        slots[slot] = pid
-    for slot in range(8): start(slot)
-    import random
-    chance = random.Random(7)
-    kills, before, fell = 0, {}, []
-    end = time.monotonic() + 6
-    while time.monotonic() < end:
-        time.sleep(chance.uniform(0.005, 0.05))
-        slot = chance.randrange(8)
-        os.kill(slots[slot], signal.SIGKILL); os.waitpid(slots[slot], 0)
-        kills += 1
-        start(slot)
-        now = scrape()
-        fell += [line for line, value in before.items() if now.get(line, -1) < value]
-        before = now
-    for pid in slots.values():
-        os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0); kills += 1
-    total = sum(v for line, v in scrape().items() if line.startswith("c_total"))
-    lanes = [n for n in os.listdir(DIR) if n.startswith("lane-")]
-    print(json.dumps([kills, sum(done), total, fell, len(lanes), list(store.snapshot().left_out)]))
-    """
-    kills, known, total, fell, lanes, left_out = run(store_dir, code, timeout=100)
+    kills, known, total, fell, lanes, left_out = call(store_dir, storms.kill_at_random)
     assert kills > 30
     assert known > 10_000
     assert 0 <= total - known <= kills
@@ -160,34 +59,7 @@ def test_kills_at_random_under_load(store_dir: Path) -> None:
 
 def test_fork_of_a_process_that_counts_in_threads(store_dir: Path) -> None:
     """Children of a process whose threads count, and make series, neither hang nor miscount."""
-    code = """
-    from metrics.registry import METRICS
-    sys.setswitchinterval(1e-5)
-    c = counter("c", ["l"]); h = Histogram("h", "help", ["l"], registry=SHARED)
-    stop = threading.Event(); counts = [0] * 3
-    def work(number):
-        while not stop.is_set():
-            counts[number] += 1
-            c.labels(f"{number} {counts[number] % 997}").inc()
-            h.labels(f"{counts[number] % 97}").observe(1)
-            METRICS.record_request(f"tool {counts[number] % 97}", "error", 0.5)
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
-    for t in threads: t.start()
-    hung = 0
-    for number in range(60):
-        if not (pid := os.fork()):
-            signal.alarm(20)
-            for i in range(5):
-                c.labels(f"child {i}").inc(); h.labels(str(i)).observe(1)
-                METRICS.record_request(f"tool {i}", "error", 0.5)
-            os._exit(0)
-        status = os.waitpid(pid, 0)[1]
-        hung += status != 0
-    stop.set()
-    for t in threads: t.join()
-    print(json.dumps([hung, sum(counts), scrape(), len(os.listdir(DIR))]))
-    """
-    hung, counted, found, files = run(store_dir, code, timeout=100)
+    hung, counted, found, files = call(store_dir, storms.fork_beside_threads)
     assert hung == 0
     assert [found[f'c_total{{l="child {i}"}}'] for i in range(5)] == [60.0] * 5
     own = sum(n for line, n in found.items() if line.startswith("c_total") and "child" not in line)
@@ -200,20 +72,9 @@ def test_fork_of_a_process_that_counts_in_threads(store_dir: Path) -> None:
 
 def test_child_does_not_keep_its_parents_lane(store_dir: Path) -> None:
     """A dead parent's lane is free though its child lives, and the child's is another."""
-    with Peer(store_dir, "c = counter(); g = gauge('liveall'); c.inc(); g.set(5)") as parent:
-        parent.run(
-            """
-            ready = os.pipe()
-            if not (child := os.fork()):
-                c.inc(); g.set(7)
-                os.write(ready[1], b"x")
-                devnull = os.open(os.devnull, os.O_RDWR)
-                for fd in (0, 1, 2): os.dup2(devnull, fd)
-                time.sleep(60); os._exit(0)
-            os.read(ready[0], 1)
-            """
-        )
-        child = parent.get("child")
+    with Peer(store_dir) as parent:
+        parent.run("from tests.metrics.shared.programs import storms")
+        child = parent.get("storms.leave_a_child(process)")
         with Peer(store_dir) as other:
             assert other.scrape() == {
                 "c_total": 2.0,

@@ -14,25 +14,14 @@ from health.application.watch import _Memory
 from metrics.collectors import process_figures
 from metrics.shared import Worker
 from metrics.system import process_identity
-from tests.support.harness import ROOT, project_env, run_python
+from tests.metrics.system.programs import sidecars as programs
+from tests.support.harness import ROOT, call, calling, project_env
 
 OURS = {
     "pid_namespace": process_identity.pid_namespace(),
     "start_ticks": process_identity.start_ticks(),
 }
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pid namespaces are Linux'")
-
-SIDECAR = """
-import django
-django.setup()
-from metrics import shared
-from metrics.system.process_kind import declare_process_kind
-from metrics.registry import METRICS
-declare_process_kind("sidecar")
-METRICS.record_request("echo", "success", 0.5)
-print(shared.current().is_alone(), flush=True)
-input()
-"""
 
 
 def worker(**changes: Any) -> Worker:
@@ -81,7 +70,7 @@ def test_sidecars_in_pid_namespaces_of_their_own(tmp_path: Path) -> None:
         for others in ("True", "False"):
             sidecars.append(
                 subprocess.Popen(
-                    [*unshare, sys.executable, "-c", SIDECAR],
+                    [*unshare, sys.executable, *calling(programs.stand_by)],
                     cwd=ROOT,
                     env={**os.environ, **project_env(tmp_path)},
                     stdin=subprocess.PIPE,
@@ -91,20 +80,7 @@ def test_sidecars_in_pid_namespaces_of_their_own(tmp_path: Path) -> None:
             )
             assert sidecars[-1].stdout is not None
             assert sidecars[-1].stdout.readline() == f"{others}\n"
-        done = run_python(
-            tmp_path,
-            """
-import django
-django.setup()
-from metrics.scraping.options import Options
-from metrics.scraping.scraper import SCRAPER
-from metrics import shared
-print([(w.pid, w.kind, w.alive) for w in shared.current().workers()])
-print(SCRAPER.render(
-    options=Options(frozenset({"sentinel_requests_total", "process_threads"}))
-).text, end="")
-""",
-        )
+        done = call(tmp_path, programs.look)
     finally:
         for sidecar in sidecars:
             sidecar.kill()

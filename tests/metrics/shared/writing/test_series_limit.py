@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.store_peers import peers, run
+from tests.metrics.shared.programs import series_limit
+from tests.support.store_peers import call, peers
 
 
 def test_limit_of_series_over_all_processes(store_dir: Path) -> None:
     """Beyond the limit new label sets fold into one, counted, and told once a family."""
     limit = """
-    shared.uninstall()
-    store = shared.Store(DIR, max_series=lambda: 10)
-    assert shared.install(store)
+    store = process.reinstall(max_series=lambda: 10)
     c = counter("c", ["l"]); h = Histogram("h", "help", ["a", "b"], buckets=(1,), registry=SHARED)
     plain = counter("plain")
     """
@@ -49,17 +48,7 @@ def test_limit_of_series_while_only_in_memory(tmp_path: Path) -> None:
     """The limit holds too while the directory cannot be used, or memory would fill up."""
     place = tmp_path / "file"
     place.touch()
-    code = """
-    shared.uninstall()
-    store = shared.Store(DIR, max_series=lambda: 10)
-    assert shared.install(store)
-    c = counter("c", ["l"])
-    for i in range(50): c.labels(str(i)).inc()
-    found = scrape()
-    os.unlink(DIR); time.sleep(1.1); scrape()
-    print(json.dumps([found, scrape()]))
-    """
-    before, after = run(place, code)
+    before, after = call(place, series_limit.fold_in_memory)
     for found in (before, after):
         lines = {k: v for k, v in found.items() if k.startswith("c_total")}
         assert sum(lines.values()) == 50.0
@@ -69,17 +58,7 @@ def test_limit_of_series_while_only_in_memory(tmp_path: Path) -> None:
 
 def test_a_family_whose_series_are_few_has_no_limit(store_dir: Path) -> None:
     """What `exempt` names, by the name that people see, is never folded."""
-    code = """
-    shared.uninstall()
-    store = shared.Store(DIR, max_series=lambda: 1)
-    assert shared.install(store)
-    shared.exempt("few_total", "few_seconds")
-    few = counter("few_total", ["l"])
-    h = Histogram("few_seconds", "help", ["l"], buckets=(1,), registry=SHARED)
-    for i in range(3): few.labels(str(i)).inc(); h.labels(str(i)).observe(1)
-    print(json.dumps(scrape()))
-    """
-    found = run(store_dir, code)
+    found = call(store_dir, series_limit.exempt_some)
     assert [found[f'few_total{{l="{i}"}}'] for i in range(3)] == [1.0] * 3
     assert [found[f'few_seconds_count{{l="{i}"}}'] for i in range(3)] == [1.0] * 3
     assert not [line for line in found if "overflow" in line or "dropped" in line]
@@ -87,16 +66,7 @@ def test_a_family_whose_series_are_few_has_no_limit(store_dir: Path) -> None:
 
 def test_recording_of_too_many_tools(store_dir: Path) -> None:
     """METRICS itself folds, and remembers nothing of the tools beyond the limit."""
-    code = """
-    shared.uninstall()
-    store = shared.Store(DIR, max_series=lambda: 20)
-    assert shared.install(store)
-    from metrics.registry import METRICS
-    for again in range(2):
-        for i in range(200): METRICS.record_request(f"tool {i}", "success", 0.5)
-    print(json.dumps([scrape(), len(METRICS._recorders), len(METRICS.requests._metrics)]))
-    """
-    found, recorders, children = run(store_dir, code)
+    found, recorders, children = call(store_dir, series_limit.record_many_tools)
     requests = {k: v for k, v in found.items() if k.startswith("sentinel_requests_total")}
     assert len(requests) == 21
     assert sum(requests.values()) == 400.0

@@ -1,0 +1,1 @@
+"""Programs that tests of scrapes run; each function is called in a process of its own."""

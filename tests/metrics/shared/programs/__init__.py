@@ -1,0 +1,1 @@
+"""Programs that tests of the store run: functions that are called in a `StoreProcess`."""

@@ -1,0 +1,1 @@
+"""Programs that tests of the machine run; each function is called in a process of its own."""
