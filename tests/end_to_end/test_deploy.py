@@ -18,17 +18,7 @@ from tests.support import harness
 
 DEPLOY = harness.ROOT / "deploy"
 
-LAUNCHER = """
-import os, sys
-for place, fd in enumerate(map(int, sys.argv[1].split(","))):
-    os.dup2(fd, 100 + place)
-count = place + 1
-for place in range(count):
-    os.dup2(100 + place, 3 + place)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count), LISTEN_FDNAMES=sys.argv[2])
-os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
-"""
-"""Does what systemd does: sockets from descriptor 3 on, told of in the environment."""
+ACTIVATE = Path(__file__).parent / "programs" / "activate.py"
 
 
 def listening() -> socket.socket:
@@ -43,7 +33,7 @@ def activated(
 ) -> harness.Program:
     """Start ``manage.py`` as a service that systemd activates."""
     fds = [s.fileno() for s in sockets]
-    argv = [sys.executable, "-c", LAUNCHER, ",".join(map(str, fds)), names, "manage.py", *words]
+    argv = [sys.executable, str(ACTIVATE), ",".join(map(str, fds)), names, "manage.py", *words]
     env = harness.project_env(tmp_path)
     return harness.Program(argv, log=tmp_path / "activated.log", env=env, pass_fds=fds)
 

@@ -14,37 +14,6 @@ from metrics import shared
 from tests.support import harness
 from tests.support.harness import ROOT, project_env
 
-APP = """
-import os
-from django.apps import AppConfig
-from prometheus_client import Enum, Gauge, Info
-from prometheus_client.core import REGISTRY, GaugeMetricFamily
-
-
-class Collector:
-    def describe(self):
-        return []
-
-    def collect(self):
-        yield GaugeMetricFamily("t_pool", "Of the process that answers", os.getpid())
-
-
-class Config(AppConfig):
-    name = "t_app"
-
-    def ready(self):
-        self.about = Info("t_about", "About")
-        self.state = Enum("t_state", "State", states=["mine", "other"])
-        Gauge("t_callback", "Callback", multiprocess_mode="sum").set_function(os.getpid)
-        REGISTRY.register(Collector())
-"""
-
-SETTINGS = """
-from sentinel_project.settings import *
-INSTALLED_APPS = [*INSTALLED_APPS, "t_app.Config"]
-ASGI_APPLICATION = "sentinel_project.asgi.application"
-"""
-
 
 def own_pids(text: str) -> dict[str, int]:
     """Return the process ids that a scrape's samples of the application tell."""
@@ -58,12 +27,7 @@ def own_pids(text: str) -> dict[str, int]:
 @pytest.mark.parametrize("worker_class", ["sync", "gthread", "gevent", "asgi"])
 def test_the_health_port_shows_the_applications(tmp_path: Path, worker_class: str) -> None:
     """Collectors and callbacks there, and in ``dump_metrics``, are one and the same worker's."""
-    (tmp_path / "t_app.py").write_text(APP)
-    (tmp_path / "t_settings.py").write_text(SETTINGS)
-    env = {
-        "DJANGO_SETTINGS_MODULE": "t_settings",
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
-    }
+    env = {"DJANGO_SETTINGS_MODULE": "tests.end_to_end.programs.own_figures_settings"}
     with harness.serve(tmp_path, "--worker-class", worker_class, workers=2, env=env) as server:
         port = server.health_port
         harness.wait_until(lambda: "t_pool" in harness.get(port, "/metrics").text, "a worker")

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from pathlib import Path
 
 from tests.support import harness
 
-CELERY_APP = """
-import django
-
-django.setup()
-from celery import Celery
-from metrics.registry import METRICS
-
-app = Celery("tasks", broker="filesystem://")
-app.conf.broker_transport_options = {{
-    "data_folder_in": {queue!r}, "data_folder_out": {queue!r}, "control_folder": {queue!r}
-}}
-app.conf.broker_connection_retry_on_startup = True
-
-@app.task(ignore_result=True)
-def work():
-    METRICS.record_request("task", "success", 0.25)
-"""
-
-CRON = """
-import sys, time
-from metrics.registry import METRICS
-METRICS.record_request("nightly", "success", 2.5)
-print("recorded", flush=True)
-time.sleep(600)
-"""
+CELERY_TASKS = "tests.end_to_end.programs.celery_tasks"
+CRON = "from tests.end_to_end.programs.nightly import run; run()"
 
 
 def kinds(port: int) -> set[str]:
@@ -51,13 +27,11 @@ def test_a_celery_worker_and_a_command_are_in_the_same_scrape(tmp_path: Path) ->
     """What they count is in the service's totals, and they are shown under their kinds."""
     queue = tmp_path / "queue"
     queue.mkdir()
-    (tmp_path / "tasks.py").write_text(CELERY_APP.format(queue=str(queue)))
-    env = harness.project_env(tmp_path)
-    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(harness.ROOT)])
-    celery = [sys.executable, "-m", "celery", "-A", "tasks", "worker"]
+    env = harness.project_env(tmp_path) | {"CELERY_QUEUE": str(queue)}
+    celery = [sys.executable, "-m", "celery", "-A", CELERY_TASKS, "worker"]
     celery += ["--concurrency", "1", "--without-gossip", "--without-mingle"]
     command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", CRON]
-    send = [sys.executable, "-c", "import tasks; tasks.work.delay()"]
+    send = [sys.executable, "-c", f"from {CELERY_TASKS} import work; work.delay()"]
     with (
         harness.serve(tmp_path, workers=1) as server,
         harness.Program(celery, log=tmp_path / "celery.log", env=env),
@@ -77,14 +51,7 @@ def test_a_celery_worker_and_a_command_are_in_the_same_scrape(tmp_path: Path) ->
         assert harness.requests_counted(port, "nightly") == 1
 
 
-SERVER = """
-import os
-from wsgiref.simple_server import make_server
-from sentinel_project.wsgi import application
-host, port = os.environ["SENTINEL_BIND"].split(":")
-make_server(host, int(port), application).serve_forever()
-"""
-
+SERVER = Path(__file__).parent / "programs" / "server.py"
 SLEEP = "import time; print('waits', flush=True); time.sleep(600)"
 
 
@@ -120,11 +87,10 @@ def test_life_of_a_container_without_a_web_worker(tmp_path: Path) -> None:
 
 def test_life_of_a_server_of_ones_own(tmp_path: Path) -> None:
     """``python server.py`` counts under its script's name, before its first request."""
-    (tmp_path / "server.py").write_text(SERVER)
     with _health_server(tmp_path, ["gunicorn", "server"]) as server:
         bind = f"127.0.0.1:{harness.free_port()}"
         env = server.env | {"SENTINEL_BIND": bind, "PYTHONPATH": str(harness.ROOT)}
-        argv = [sys.executable, str(tmp_path / "server.py")]
+        argv = [sys.executable, str(SERVER)]
         with harness.Program(argv, log=tmp_path / "own.log", env=env):
             port = server.health_port
             harness.wait_until(lambda: _health(port)[0] == 200, "its life")

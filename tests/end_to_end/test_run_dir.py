@@ -15,28 +15,9 @@ from typing import Any
 import pytest
 
 from metrics.system import run_dir
+from tests.end_to_end.programs import run_dirs
 from tests.support import harness
 from tests.support.harness import USER
-
-FIND = """
-import json, os, sys
-os.umask(0o022)
-import django
-django.setup()
-from health.conf import conf
-from health.board.stores.file import FileStore
-from health import cli
-from metrics import shared
-from metrics.registry import METRICS
-found, error = str(conf.run_dir or ""), ""
-METRICS.record_rate_limit_hit("t")
-try:
-    FileStore(conf.run_dir).update(lambda document: document)
-except OSError as e:
-    error = str(e)
-store = shared.current()
-print(json.dumps([found, cli._find([], [])[0], error, len(store.workers()) if store else None]))
-"""
 
 
 @pytest.fixture
@@ -78,7 +59,7 @@ def found_by(
         groups=",".join(map(str, groups)),
     )
     done = subprocess.run(
-        [*who, sys.executable, "-c", FIND],
+        [*who, sys.executable, *harness.calling(run_dirs.find, bare=True)],
         cwd=harness.ROOT,
         env=dict(env),
         capture_output=True,
@@ -219,19 +200,7 @@ def test_a_service_goes_on_where_nothing_can_be_written(place: Path) -> None:
     who = harness.as_user(place, USER)[len(before) :]
     if subprocess.run([unshare, "--mount", "true"], check=False).returncode:
         pytest.skip("this machine lets us make no mount namespace")
-    code = """
-import django, json, time
-from django.test import Client
-django.setup()
-from metrics.scraping.scraper import SCRAPER
-from metrics.registry import METRICS
-METRICS.record_rate_limit_hit("t")
-deadline = time.monotonic() + 30
-while (ready := Client().get("/ready").status_code) != 200 and time.monotonic() < deadline:
-    time.sleep(0.05)
-text = SCRAPER.render().text
-print(json.dumps([ready, 'sentinel_rate_limit_hits_total{tool="t"} 1.0' in text]))
-"""
+    calling = harness.calling(run_dirs.serve_alone, bare=True)
     # an empty read-only file system over each place where temporary files may go
     hide = " && ".join(
         f"if test -d {path}; then mount -t tmpfs -o ro,mode=1777 none {path}; fi"
@@ -248,7 +217,7 @@ print(json.dumps([ready, 'sentinel_rate_limit_hits_total{tool="t"} 1.0' in text]
         TMPDIR="/nonexistent",
     )
     done = subprocess.run(
-        [*before, *hidden, *who, sys.executable, "-c", code],
+        [*before, *hidden, *who, sys.executable, *calling],
         cwd=harness.ROOT,
         env=env,
         capture_output=True,

@@ -247,26 +247,9 @@ def test_a_health_server_that_fails_does_not_harm(tmp_path: Path) -> None:
             assert answers(server.port)
 
 
-GIVE_UP = """
-import logging, sys
-from health.supervisor import parent
-from health.supervisor.child import Child
-
-logging.basicConfig(level="INFO")
-parent.FIRST_PAUSE_SECONDS = parent.LONGEST_PAUSE_SECONDS = 0.01
-application = Child("application", ["sleep", "600"])
-health = Child("health server", ["sh", "-c", "exit 7"])
-marks = []
-supervisor = parent.Supervisor(application, health, drain=marks.append, drain_seconds=0.1)
-status, failure = supervisor.run()
-print(marks, failure)
-sys.exit(status)
-"""
-
-
 def test_a_health_server_that_died_for_good_ends_everything(tmp_path: Path) -> None:
     """After eight failures in a row the host drains, the application stops, the status is its."""
-    argv = [sys.executable, "-c", GIVE_UP]
+    argv = [sys.executable, "-m", "tests.end_to_end.programs.give_up"]
     with harness.Program(argv, log=tmp_path / "parent.log") as program:
         assert program.wait_gone() == 7
         assert program.output.count("starting it again") == 7

@@ -27,7 +27,7 @@ def gunicorn(
     config: str = "gunicorn.conf.py",
     env: dict[str, str] | None = None,
 ) -> harness.Server:
-    """Start a gunicorn of one worker by hand that serves tests/stop_app.py; do not wait for it."""
+    """Start a gunicorn of one worker by hand that serves stop_app.py; do not wait for it."""
     name = "asgi" if worker_class in ("asgi", UVICORN) else "application"
     argv = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "-c", config]
     argv += ["--workers", "1", "--worker-class", worker_class, *NEVER, *options]
@@ -103,24 +103,10 @@ def test_a_worker_that_is_told_to_leave_is_not_counted_as_dead(
 def test_logs_are_reopened_for_a_worker_that_starts(tmp_path: Path) -> None:
     """USR1 that comes before a worker has its own handlers is not lost."""
     log, old = tmp_path / "error.log", tmp_path / "error.log.1"
-    config = tmp_path / "conf.py"
-    config.write_text(
-        "import os, signal, time\n"
-        "from health.gunicorn import *\n"
-        "from health import gunicorn as hooks\n"
-        "bind = os.environ['SENTINEL_BIND']\n"
-        "control_socket_disable = True\n"
-        "def post_fork(server, worker):\n"
-        "    hooks.post_fork(server, worker)\n"
-        f"    open({str(tmp_path / 'forked')!r}, 'w').close()\n"
-        "    while signal.SIGUSR1 not in signal.sigpending():\n"
-        "        time.sleep(0.01)\n"
-        "def post_worker_init(worker):\n"
-        "    hooks.post_worker_init(worker)\n"
-        "    worker.log.error('loaded')\n"
-    )
     options = ["--error-logfile", str(log)]
-    with gunicorn(tmp_path, "sync", *options, config=str(config)) as server:
+    config = "tests/end_to_end/programs/reopened_logs.py"
+    env = {"STOP_NOTES": str(tmp_path / "forked")}
+    with gunicorn(tmp_path, "sync", *options, config=config, env=env) as server:
         server.wait_ready((tmp_path / "forked").exists, "a worker that starts")
         log.rename(old)
         os.kill(server.pid, signal.SIGUSR1)
@@ -130,22 +116,10 @@ def test_logs_are_reopened_for_a_worker_that_starts(tmp_path: Path) -> None:
 
 def test_what_a_child_of_the_arbiter_inherits(tmp_path: Path) -> None:
     """TERM ends a child that sets no handler, and no worker has the arbiter's alarm."""
-    config = tmp_path / "conf.py"
     note = tmp_path / "child"
-    config.write_text(
-        "import os, signal\n"
-        "from health.gunicorn import *\n"
-        "from health import gunicorn as hooks\n"
-        "bind = os.environ['SENTINEL_BIND']\n"
-        "control_socket_disable = True\n"
-        "def when_ready(server):\n"
-        "    hooks.when_ready(server)\n"
-        "    if (child := os.fork()) == 0:\n"
-        "        while True:\n"
-        "            signal.pause()\n"
-        f"    open({str(note)!r}, 'w').write(str(child))\n"
-    )
-    with gunicorn(tmp_path, "sync", config=str(config)) as server:
+    config = "tests/end_to_end/programs/arbiters_child.py"
+    env = {"STOP_NOTES": str(note)}
+    with gunicorn(tmp_path, "sync", config=config, env=env) as server:
         server.wait_serving()
         assert harness.get(server.port, "/").text == "SIG_DFL"
         child = int(note.read_text())

@@ -13,43 +13,14 @@ import pytest
 
 from tests.support import harness
 
-SETTINGS = """
-from sentinel_project.settings import *
-
-ROOT_URLCONF = "streaming_urls"
-"""
-URLS = """
-import time
-from pathlib import Path
-from django.http import FileResponse, StreamingHttpResponse
-from django.urls import path
-
-HERE = Path(__file__).parent
-
-def stream():
-    while not (HERE / "end").exists():
-        if not (HERE / "pause").exists():
-            yield "data: x\\n\\n"
-        time.sleep(0.05)
-
-def events(request):
-    return StreamingHttpResponse(stream(), content_type="text/event-stream")
-
-def file(request):
-    return FileResponse((HERE / "large").open("rb"))
-
-urlpatterns = [path("events", events), path("file", file)]
-"""
 STUCK_SECONDS = 4.0
 
 
 def streaming(tmp_path: Path, *options: str) -> Any:
     """Run one gthread worker of four threads whose views stream."""
-    (tmp_path / "streaming_settings.py").write_text(SETTINGS)
-    (tmp_path / "streaming_urls.py").write_text(URLS)
     env = {
-        "DJANGO_SETTINGS_MODULE": "streaming_settings",
-        "PYTHONPATH": f"{tmp_path}:{harness.ROOT}",
+        "DJANGO_SETTINGS_MODULE": "tests.end_to_end.programs.streaming_settings",
+        "STREAMING_DIR": str(tmp_path),
         "SENTINEL_STUCK_SECONDS": str(STUCK_SECONDS),
     }
     gthread = ["--worker-class", "gthread", "--threads", "4", *options]

@@ -22,41 +22,7 @@ from tests.support.harness import USER
 DRAINING = {"status": "not_ready", "reason": "draining"}
 
 
-PROJECT = {
-    "manage.py": """
-import os, sys
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-from django.core.management import execute_from_command_line
-execute_from_command_line(sys.argv)
-""",
-    "shop/__init__.py": "",
-    "shop/settings.py": """
-import os
-SECRET_KEY = "a key for tests only"
-ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS = ["metrics", "health"]
-MIDDLEWARE = ["health.middleware.HealthMiddleware", "metrics.middleware.MetricsMiddleware"]
-ROOT_URLCONF = "health.urls"
-SENTINEL_BACKENDS = {"fine": {"PROBE": "tests.support.probes.always_well"}}
-SENTINEL_SERVICE = os.environ.get("SENTINEL_SERVICE", "")
-SENTINEL_DRAIN_SECONDS = float(os.environ.get("SENTINEL_DRAIN_SECONDS", "0"))
-RELEASE = %r
-""",
-    "shop/wsgi.py": """
-import os
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-from django.conf import settings
-from django.core.wsgi import get_wsgi_application
-from prometheus_client import Counter
-application = get_wsgi_application()
-Counter("starts", "Workers that began", ["release"]).labels(settings.RELEASE).inc()
-""",
-    "gunicorn.conf.py": """
-import os
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-from health.gunicorn import *
-""",
-}
+PROJECT = Path(__file__).parent / "programs" / "shop_project"
 
 
 def starts(port: int) -> dict[str, float]:
@@ -67,11 +33,9 @@ def starts(port: int) -> dict[str, float]:
 
 
 def make_project(folder: Path, release: str) -> None:
-    """Write a small project, with one backend that is always well, into ``folder``."""
-    for name, text in PROJECT.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text % release if "%r" in text else text)
+    """Copy a small project, with one backend that is always well, to ``folder``."""
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "release").write_text(release)
 
 
 @pytest.fixture
@@ -114,7 +78,7 @@ def test_workers_of_another_user_and_roots_arbiter_share_one_directory(
     """
     make_project(place / "shop", "1")
     port = harness.free_port()
-    argv = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "-c", "gunicorn.conf.py"]
+    argv = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "-c", "gunicorn_conf.py"]
     argv += ["--workers", "2", "--user", str(USER), "--group", str(USER), *preload]
     argv += ["--bind", f"127.0.0.1:{port}", "shop.wsgi"]
     env = {
@@ -184,7 +148,7 @@ def test_a_deploy_by_link_and_hup_keeps_the_directory(tmp_path: Path) -> None:
     current.symlink_to("releases/1")
     (tmp_path / "tmp").mkdir()
     argv = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "--workers", "1"]
-    argv += ["--chdir", str(current), "-c", "gunicorn.conf.py", "shop.wsgi"]
+    argv += ["--chdir", str(current), "-c", "gunicorn_conf.py", "shop.wsgi"]
     env = {
         "DJANGO_SETTINGS_MODULE": "shop.settings",
         "PYTHONPATH": str(harness.ROOT),

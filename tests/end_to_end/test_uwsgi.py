@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.programs import fork_in_c
 from tests.support import harness
 
 pytestmark = pytest.mark.skipif(
@@ -18,32 +19,6 @@ pytestmark = pytest.mark.skipif(
 WORKERS = 4
 EACH = 20_000
 """So many increments that two processes that shared a lane would be at it together."""
-
-APPLICATION = f"""
-import os, time
-from pathlib import Path
-from prometheus_client import Counter
-from sentinel_project.wsgi import application as project
-from metrics import shared
-from metrics.registry import REGISTRY
-
-HERE = Path(__file__).parent
-LOADED = Counter("loaded", "Written while the application loads", registry=REGISTRY)
-SERVED = Counter("served", "Written by the workers", registry=REGISTRY)
-LOADED.inc()
-SERVED.inc(0)
-
-def application(environ, start_response):
-    if environ["PATH_INFO"] != "/all-at-once":
-        return project(environ, start_response)
-    (HERE / f"here-{{os.getpid()}}").touch()
-    while not (HERE / "go").exists():
-        time.sleep(0.01)
-    for _ in range({EACH}):
-        SERVED.inc()
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [str(shared.current().lane_number).encode()]
-"""
 
 
 def _figures(port: int, *names: str) -> list[float]:
@@ -71,13 +46,17 @@ def test_each_worker_has_a_lane_of_its_own(
     tmp_path: Path, options: list[str], loaded: int, lanes: set[str]
 ) -> None:
     """Four workers have four lanes, every count is exact, and the master is no worker."""
-    (tmp_path / "served_app.py").write_text(APPLICATION)
     port = harness.free_port()
-    argv = [str(Path(sys.executable).with_name("pyuwsgi")), "--module", "served_app"]
+    argv = [
+        str(Path(sys.executable).with_name("pyuwsgi")),
+        "--module",
+        "tests.end_to_end.programs.uwsgi_app",
+    ]
     argv += ["--http-socket", f"127.0.0.1:{port}", "--processes", str(WORKERS)]
-    argv += ["--pythonpath", str(tmp_path), "--pythonpath", str(harness.ROOT)]
+    argv += ["--pythonpath", str(harness.ROOT)]
     argv += ["--die-on-term", "--need-app", *options]
     env = harness.project_env(tmp_path)
+    env |= {"UWSGI_TEST_DIR": str(tmp_path), "UWSGI_TEST_EACH": str(EACH)}
     with harness.Program(argv, log=tmp_path / "uwsgi.log", env=env) as server:
         server.wait_ready(lambda: not harness.is_free(port), "uWSGI")
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -93,34 +72,6 @@ def test_each_worker_has_a_lane_of_its_own(
         assert sum(_figures(port, *rows)) == WORKERS
         if not options:
             server.kill()  # without a master nobody ends the others
-
-
-FORK_IN_C = """
-import ctypes, os, sys, tempfile, types
-from metrics import shared
-from prometheus_client import Counter
-sys.modules["uwsgi"] = types.SimpleNamespace(
-    worker_id=lambda: 0, mule_id=lambda: 0, i_am_the_spooler=lambda: False
-)
-from metrics.registry import REGISTRY
-store = shared.current()
-counter = Counter("c", "", registry=REGISTRY)
-counter.inc(5)
-value = counter._value
-assert (store.lane_number, value.get(), len(store.cells)) == (0, 5.0, 0)
-pid = ctypes.PyDLL(None).fork()
-if not pid:
-    try:
-        {first}
-        store.claim()
-        counter.inc(2)
-        print(store.lane_number, value.get(), flush=True)
-    finally:
-        os._exit(0)
-os.waitpid(pid, 0)
-counter.inc(1)
-print(store.lane_number, value.get(), [w.pid == os.getpid() for w in store.workers()][0])
-"""
 
 
 @pytest.mark.parametrize(
@@ -141,6 +92,5 @@ print(store.lane_number, value.get(), [w.pid == os.getpid() for w in store.worke
 )
 def test_a_fork_that_no_hook_tells_of_is_noticed(tmp_path: Path, first: str) -> None:
     """Whatever a child forked in C does first, its parent's lane stays the parent's."""
-    code = f"import django\ndjango.setup()\n{FORK_IN_C.format(first=first)}"
-    done = harness.run_python(tmp_path, code)
+    done = harness.call(tmp_path, fork_in_c.fork, first)
     assert (done.stdout, done.returncode) == ("1 2.0\n0 6.0 True\n", 0), done.stderr

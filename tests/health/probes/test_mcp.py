@@ -18,22 +18,13 @@ from tests.support.harness import Program, free_port
 from tests.support.misbehaving import Certificates
 from tests.support.probes import outcome
 
-MCP_SERVER = """
-import sys
-from mcp.server.mcpserver import MCPServer
-
-server = MCPServer("test")
-if len(sys.argv) > 1:
-    server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
-else:
-    server.run("stdio")
-"""
+MCP_SERVER = str(Path(__file__).parent / "programs" / "mcp_server.py")
 
 
 def test_mcp_over_http(tmp_path: Path) -> None:
     """A server of the official SDK over streamable HTTP is initialized and pinged."""
     port = free_port()
-    argv = [sys.executable, "-c", MCP_SERVER, str(port)]
+    argv = [sys.executable, MCP_SERVER, str(port)]
     with Program(argv, log=tmp_path / "mcp.log") as server:
         probe = MCPProbe(url=f"http://127.0.0.1:{port}/mcp")
         server.wait_ready(lambda: outcome(probe) is None, "the MCP server")
@@ -45,7 +36,7 @@ def test_mcp_over_http(tmp_path: Path) -> None:
 def test_mcp_over_stdio() -> None:
     """A server of the official SDK on stdio is started, pinged and ended, with all of its kin."""
     before = {p.pid for p in psutil.Process().children(recursive=True)}
-    assert outcome(MCPProbe(command=[sys.executable, "-c", MCP_SERVER]), timeout=30) is None
+    assert outcome(MCPProbe(command=[sys.executable, MCP_SERVER]), timeout=30) is None
     assert {p.pid for p in psutil.Process().children(recursive=True)} == before
 
 

@@ -17,6 +17,7 @@ from health.board.stores.file import FileStore
 from health.core import clock
 from health.core.backend import Observation
 from metrics.system.flock import FileLock, LockBusyError
+from tests.health.board.stores.programs import readers
 from tests.support.harness import ROOT
 
 
@@ -152,46 +153,10 @@ def test_a_directory_of_another_kind_is_refused_but_raises_nothing(
     assert list((tmp_path / "real").iterdir()) == []
 
 
-READERS = """
-import os, sys, time
-from pathlib import Path
-from health.core import board_file
-from health.core.backend import Observation
-from health.board.stores.file import FileStore
-
-run_dir, count = Path(sys.argv[1]), 40
-def both(healthy):
-    seen = {name: Observation(healthy) for name in ("a", "b")}
-    return lambda document: document.observe(seen, at=time.time(), clock=1.0)[0]
-writer = FileStore(run_dir)
-writer.update(both(True))
-children = []
-for _ in range(count):
-    child = os.fork()
-    if not child:
-        reader, changes, last, end = FileStore(run_dir), 0, None, time.monotonic() + 3
-        while time.monotonic() < end:
-            document = reader.read()
-            a, b = document.backends["a"], document.backends["b"]
-            assert not document.damaged and a.healthy is b.healthy and a.since == b.since
-            changes, last = changes + (document is not last), document
-            time.sleep(0.002)
-        os._exit(0 if changes > 5 else 1)
-    children.append(child)
-end = time.monotonic() + 3
-for turn in range(10**6):
-    writer.update(both(turn % 2 == 0))
-    time.sleep(0.005)
-    if time.monotonic() > end:
-        break
-print([os.waitpid(child, 0)[1] for child in children] == [0] * count)
-"""
-
-
 def test_forty_processes_read_while_the_board_changes(tmp_path: Path) -> None:
     """None of them ever sees half a write, and all see many of them."""
     done = subprocess.run(
-        [sys.executable, "-c", READERS, str(tmp_path / "run")],
+        [sys.executable, "-m", readers.__name__, str(tmp_path / "run")],
         cwd=ROOT,
         capture_output=True,
         text=True,
