@@ -135,7 +135,7 @@ def _measure(name: str) -> dict[str, float]:
     """Return the median time of a scrape, without compression and with it."""
     from django.core.wsgi import get_wsgi_application
 
-    application = get_wsgi_application()
+    application: Any = get_wsgi_application()
     answered: list[Any] = []
 
     def start_response(*args: Any) -> None:

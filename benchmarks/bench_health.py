@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.case import Case
 
@@ -99,7 +100,7 @@ def _measure(side: str) -> float:
     """Return the median time of a request that was answered with 200, in seconds."""
     from django.core.wsgi import get_wsgi_application
 
-    application = get_wsgi_application()
+    application: Any = get_wsgi_application()
     statuses: list[str] = []
 
     def get() -> float:

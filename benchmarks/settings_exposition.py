@@ -4,7 +4,7 @@ import os
 
 from sentinel_project.settings import *  # noqa: F403
 
-LOGGING: dict[str, object] = {}
+LOGGING = {}
 if os.environ["SENTINEL_BENCH_SIDE"] == "peer":
     ROOT_URLCONF = "django_prometheus.urls"
     INSTALLED_APPS = [name for name in INSTALLED_APPS if name not in ("metrics", "health")]  # noqa: F405

@@ -29,7 +29,9 @@ def requirements(lines: list[str]) -> dict[str, str]:
     found = {}
     for line in lines:
         if text := line.partition("#")[0].strip():
-            name, specifier = re.fullmatch(r"([A-Za-z0-9_.-]+)(.*)", text).groups()
+            match = re.fullmatch(r"([A-Za-z0-9_.-]+)(.*)", text)
+            assert match is not None
+            name, specifier = match.groups()
             found[name.lower().replace("_", "-")] = specifier
     return found
 
@@ -50,7 +52,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 def imported() -> set[str]:
     """Return the distributions that the modules of both apps import."""
-    names = set()
+    names: set[str] = set()
     for app in ("metrics", "health"):
         for path in (ROOT / app).rglob("*.py"):
             names.update(imports(ast.parse(path.read_text())))

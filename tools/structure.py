@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import grimp  # type: ignore[import-untyped]  # it has no types
+import grimp
 
 APPS = ("metrics", "health", "sentinel_project")
 

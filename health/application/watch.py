@@ -14,7 +14,7 @@ from metrics import shared
 from metrics.shared import Worker
 
 if TYPE_CHECKING:
-    import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+    import psutil
 
 RESTART_SECONDS = 10.0
 """How long a server that lives may be without a worker before it is held for dead."""

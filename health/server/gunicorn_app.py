@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # it has no types
+from gunicorn.app.base import BaseApplication
 
 from health.server.worker import HealthWorker
 from health.supervisor import hooks, signal_masks

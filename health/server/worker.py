@@ -11,8 +11,8 @@ import socket
 import time
 from typing import Any
 
-from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]  # it has no types
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.gthread import ThreadWorker
 
 REQUEST_SECONDS = 2.0
 """How long a request may take to come in whole."""

@@ -9,7 +9,7 @@ import stat
 import time
 from collections.abc import Iterable
 
-from gunicorn import util  # type: ignore[import-untyped]  # it has no types
+from gunicorn import util
 
 PATIENCE_SECONDS = 3.0
 """How long an address may be in use yet: a server that was killed needs a moment."""

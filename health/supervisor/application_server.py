@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
+from gunicorn.app.wsgiapp import WSGIApplication
 
 from health.application import life_signs
 from health.supervisor import addresses, environment, hooks, signal_masks

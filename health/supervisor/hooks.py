@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from gunicorn import util  # type: ignore[import-untyped]  # it has no types
+from gunicorn import util
 
 from health.core.drain_mark import DrainMark
 from health.supervisor import worker_start

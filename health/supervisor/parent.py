@@ -23,7 +23,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 
 from health.supervisor.child import Child
 from health.supervisor.parent_death import adopt_orphans

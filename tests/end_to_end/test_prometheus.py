@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.hashers import make_password
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4, TEXT_1_0_0, Format, template
 from metrics.samples import Family, SampleKey
 from tests.support.awkward import LABELS, VALUES
 from tests.support.harness import ROOT, Prometheus, get, gunicorn, post, require_program, wait_until
+from tests.support.parsers import parse_openmetrics
 
 FAMILIES = (
     Family(

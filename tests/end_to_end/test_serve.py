@@ -137,9 +137,14 @@ def test_a_second_signal_stops_at_once(
     env = {"SENTINEL_DRAIN_SECONDS": "60"}
     with harness.serve(tmp_path, "--worker-class", worker_class, env=env) as server:
         blocked(server.port, 30)
-        harness.wait_until(
-            lambda: "draining" in server.output or server.process.send_signal(first), "the drain"
-        )
+
+        def drains() -> bool:
+            if "draining" not in server.output:
+                server.process.send_signal(first)
+                return False
+            return True
+
+        harness.wait_until(drains, "the drain")
         assert server.process.poll() is None
         started = time.monotonic()
         assert server.stop(first) == 0

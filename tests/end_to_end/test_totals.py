@@ -200,7 +200,7 @@ def test_totals_are_what_the_clients_counted(
 
 
 def _workers(arbiter: int) -> list[psutil.Process]:
-    return psutil.Process(arbiter).children()
+    return list(psutil.Process(arbiter).children())
 
 
 def _renewed(arbiter: int, old: set[int], count: int) -> Callable[[], bool]:
@@ -248,7 +248,7 @@ def test_upgrade_of_the_arbiter(tmp_path: Path) -> None:
                 for process in _workers(server.pid):
                     with contextlib.suppress(psutil.Error):
                         if process.pid not in old and len(process.children()) == 2:
-                            return process.pid
+                            return int(process.pid)
                 return None
 
             new = int(harness.wait_until(upgraded, "a new arbiter with workers"))

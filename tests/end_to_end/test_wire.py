@@ -13,11 +13,10 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.support.harness import PATIENCE_SECONDS, Answer, Server, get, gunicorn, post, wait_until
 from tests.support.noise import REQUESTS, noise
+from tests.support.parsers import parse_openmetrics, parse_text
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="

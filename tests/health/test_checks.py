@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.checks import run_checks
 from django.test import modify_settings, override_settings
-
-from health import checks
 
 PROBE = {"PROBE": "health.probes.DatabaseProbe"}
 BAD = "SENTINEL_BACKENDS['db']"
@@ -285,7 +284,7 @@ def test_what_the_other_app_has_to_bring(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found(MIDDLEWARE=[OURS]) == [
         ("W004", "busy and stuck workers look idle: nothing tells which requests are in progress")
     ]
-    monkeypatch.setattr(checks.apps, "is_installed", lambda name: name != "metrics")
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "metrics")
     assert found() == [
         ("E022", "the processes of this service share nothing: INSTALLED_APPS lacks 'metrics'")
     ]

@@ -61,7 +61,8 @@ def pooled(installed: Postgres) -> Iterator[Postgres]:
     pool = {"min_size": 1, "max_size": 1, "timeout": 2}
     with other_database({**installed.settings, "OPTIONS": {"pool": pool}}):
         yield installed
-        connections.create_connection("other").close_pool()
+        connection: Any = connections.create_connection("other")
+        connection.close_pool()
 
 
 def sessions(postgres: Postgres) -> int:
@@ -83,7 +84,7 @@ def query() -> bool:
     """Ask the second database, as the ORM does: over this thread's connection."""
     with connections["other"].cursor() as cursor:
         cursor.execute("SELECT 1")
-        return cursor.fetchone() == (1,)
+        return bool(cursor.fetchone() == (1,))
 
 
 async def query_async() -> bool:

@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from metrics import activity, shared
+from metrics import shared
 from metrics.activity import ActivityMiddleware
 
 
@@ -19,7 +19,7 @@ from metrics.activity import ActivityMiddleware
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> shared.Store:
     """Return a store that the middleware takes for the process's."""
     made = shared.Store(tmp_path / "run", kind=lambda: "gunicorn")
-    monkeypatch.setattr(activity.shared, "current", lambda: made)
+    monkeypatch.setattr(shared, "current", lambda: made)
     return made
 
 
@@ -70,7 +70,7 @@ def test_a_stream_is_in_progress_until_it_is_closed(store: shared.Store) -> None
 
     response = ActivityMiddleware(lambda request: StreamingHttpResponse(stream()))(HttpRequest())
     assert isinstance(response, StreamingHttpResponse)
-    assert b"".join(response) == b"a"  # type: ignore[arg-type]  # not an async stream
+    assert b"".join(response) == b"a"
     assert (seen, in_progress(store)) == ([1], 1)
     response.close()
     assert in_progress(store) == 0
@@ -137,7 +137,7 @@ def test_a_fault_of_ours_does_not_reach_the_request(
     assert isinstance(response, HttpResponse)
     assert response.content == b"done"
     monkeypatch.undo()
-    monkeypatch.setattr(activity.shared, "current", lambda: store)
+    monkeypatch.setattr(shared, "current", lambda: store)
     monkeypatch.setattr(store.activity, "end", broken)
     assert middleware(HttpRequest())
     assert [record.message for record in caplog.records] == [

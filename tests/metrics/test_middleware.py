@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from pytest_django import Settings
 
@@ -27,7 +27,7 @@ def test_asgi(settings: Settings, with_middleware: bool) -> None:
     if not with_middleware:
         settings.MIDDLEWARE = []
 
-    async def both() -> tuple[HttpResponse, HttpResponse]:
+    async def both() -> tuple[Any, Any]:
         client = AsyncClient()
         return await asyncio.gather(client.get("/metrics"), client.get("/no such page"))
 

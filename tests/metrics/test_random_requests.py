@@ -73,10 +73,16 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], str]:
     statuses: list[str] = []
     handlers: list[WSGIHandler] = []
 
+    def start(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return bytes
+
     def ask(environ: dict[str, Any]) -> str:
         if not handlers:  # not before the test has chosen its middleware
             handlers.append(WSGIHandler())
-        response = handlers[0](environ, lambda status, headers: statuses.append(status))
+        response = handlers[0](environ, start)
         b"".join(response)  # not closed: that would be the end of the test's database too
         return statuses.pop()
 

@@ -13,7 +13,7 @@ import pytest
 from django.core.files.base import File
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 
-from metrics import activity, shared
+from metrics import shared
 from metrics.activity import ActivityMiddleware
 from metrics.shared.writing import activity as told
 
@@ -22,7 +22,7 @@ from metrics.shared.writing import activity as told
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> shared.Store:
     """Return a store that the middleware takes for the process's."""
     made = shared.Store(tmp_path / "run", kind=lambda: "gunicorn")
-    monkeypatch.setattr(activity.shared, "current", lambda: made)
+    monkeypatch.setattr(shared, "current", lambda: made)
     return made
 
 

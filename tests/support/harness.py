@@ -90,7 +90,7 @@ def is_free(port: int) -> bool:
         return True
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+def wait_until(condition: Callable[..., Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
     """Return the first true value of ``condition``; fail, naming ``what``, if there is none."""
     deadline = time.monotonic() + seconds
     while True:
@@ -237,7 +237,7 @@ class Program:
                         members.append(process)
         return members
 
-    def wait_ready(self, condition: Callable[[], Any], what: str) -> None:
+    def wait_ready(self, condition: Callable[..., Any], what: str) -> None:
         """Wait until ``condition`` holds; fail with the log when the program ends before."""
 
         def ready() -> Any:
@@ -367,14 +367,14 @@ def for_every_user(place: Path) -> list[str]:
     if subprocess.run([unshare, "--mount", "true"], check=False).returncode:
         pytest.skip("other users cannot run this Python, and there is no mount namespace")
     script = ["set -e"]
-    for above, paths in closed.items():
-        kept = {path: place / f"kept-{len(list(place.glob('kept-*')))}" for path in sorted(paths)}
-        for path, keep in kept.items():
+    for folder, paths in closed.items():
+        kept = {name: place / f"kept-{len(list(place.glob('kept-*')))}" for name in sorted(paths)}
+        for inside, keep in kept.items():
             keep.mkdir()
-            script.append(f"mount --bind '{path}' '{keep}'")
-        script.append(f"mount -t tmpfs -o mode=755 none '{above}'")
-        for path, keep in kept.items():
-            script.append(f"mkdir -p '{path}'; mount --bind '{keep}' '{path}'")
+            script.append(f"mount --bind '{inside}' '{keep}'")
+        script.append(f"mount -t tmpfs -o mode=755 none '{folder}'")
+        for inside, keep in kept.items():
+            script.append(f"mkdir -p '{inside}'; mount --bind '{keep}' '{inside}'")
     return [unshare, "--mount", "sh", "-c", "\n".join([*script, 'exec "$@"']), "sh"]
 
 
@@ -578,7 +578,7 @@ class Load:
     def __init__(self, port: int, tool: str = "echo", body: Any = 1, *, clients: int = 4) -> None:
         self.succeeded = 0
         self.failures: list[str] = []
-        self._call = lambda: post(port, f"/tools/{tool}", body)
+        self._call: Callable[[], Answer] = lambda: post(port, f"/tools/{tool}", body)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import socket
 import ssl
 import struct
@@ -22,6 +23,7 @@ from django.test import override_settings
 from tests.support.harness import free_port, require_program, wait_until
 
 Talk = Callable[[socket.socket], None]
+LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
 @contextlib.contextmanager
@@ -126,7 +128,7 @@ class Certificates:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(subject, key, days=days).add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(_loopback())]),
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(LOOPBACK)]),
             critical=False,
         )
         cert_file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
@@ -169,12 +171,6 @@ class Certificates:
 
     def _sign(self, builder: x509.CertificateBuilder) -> bytes:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
-def _loopback() -> object:
-    import ipaddress
-
-    return ipaddress.ip_address("127.0.0.1")
 
 
 class Redis:

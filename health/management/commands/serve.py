@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
+from gunicorn.config import Config
 
 from health import logs
 from health.application.life_signs import Vitals

@@ -19,7 +19,9 @@ if loading := os.environ.get("STOP_WHILE_LOADING"):
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer with what SIGALRM would do."""
-    body = signal.Handlers(signal.getsignal(signal.SIGALRM)).name.encode()
+    handler = signal.getsignal(signal.SIGALRM)
+    assert isinstance(handler, signal.Handlers)
+    body = handler.name.encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 

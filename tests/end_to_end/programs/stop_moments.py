@@ -14,9 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from health.gunicorn import *  # noqa: F403
-from health.gunicorn import post_worker_init as _post_worker_init
-from health.gunicorn import when_ready as _when_ready
+from health import gunicorn as hooks
+from health.gunicorn import on_starting, post_fork, pre_fork
+
+__all__ = ["on_starting", "post_fork", "pre_fork"]  # the hooks that stay ours
 
 MOMENTS = int(os.environ["STOP_MOMENTS"])
 SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
@@ -33,13 +34,13 @@ _calls = 0
 def when_ready(server: Any) -> None:
     """Begin with the workers' moments."""
     global _arbiter
-    _when_ready(server)
+    hooks.when_ready(server)
     _arbiter = os.getpid()
 
 
 def post_worker_init(worker: Any) -> None:
     """End the start, and in the first worker the count."""
-    _post_worker_init(worker)
+    hooks.post_worker_init(worker)
     sys.setprofile(None)
     if _number == 0:
         _note(f"calls {_calls}")

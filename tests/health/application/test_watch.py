@@ -10,7 +10,7 @@ import psutil
 import pytest
 from django.test import Client, override_settings
 
-from health.application import watch, workers
+from health.application import life_signs, watch, workers
 from health.application.workers import Condition
 from metrics import shared
 from metrics.shared import Worker
@@ -43,7 +43,7 @@ def test_lanes_that_cannot_be_read_are_no_death(
 ) -> None:
     """While the lanes cannot be read what was read last counts; other kinds never do."""
     store = shared.Store(tmp_path / "run", kind=lambda: "gunicorn")
-    monkeypatch.setattr(watch.shared, "current", lambda: store)
+    monkeypatch.setattr(shared, "current", lambda: store)
     monkeypatch.setattr(watch, "_memory", watch._Memory())
     monkeypatch.setattr(watch, "RESTART_SECONDS", 0.0)
     lanes = [[worker(kind="celery"), worker()], [], [worker(kind="celery"), worker(alive=False)]]
@@ -98,8 +98,8 @@ def test_life_beside_the_lanes(
 
     store = shared.Store(tmp_path / "run", kind=lambda: "health_server")
     monkeypatch.setattr(store, "workers", lambda: lanes)
-    monkeypatch.setattr(watch.shared, "current", lambda: store)
-    monkeypatch.setattr(watch.life_signs, "current", Life)
+    monkeypatch.setattr(shared, "current", lambda: store)
+    monkeypatch.setattr(life_signs, "current", Life)
     monkeypatch.setattr(watch, "_memory", watch._Memory())
     monkeypatch.setattr(watch, "RESTART_SECONDS", 0.0)
     observed = watch.observe()
@@ -112,7 +112,7 @@ def test_a_sidecar_that_sees_no_lane_at_all_proves_no_death(
 ) -> None:
     """Not even its own: it cannot tell. With its own alone the application has not started."""
     store = shared.Store(tmp_path / "run", kind=lambda: "health_server")
-    monkeypatch.setattr(watch.shared, "current", lambda: store)
+    monkeypatch.setattr(shared, "current", lambda: store)
     monkeypatch.setattr(watch, "_memory", watch._Memory())
     for lanes, trouble in (([], None), ([worker(kind="health_server")], workers.NOT_STARTED)):
         monkeypatch.setattr(store, "workers", lambda lanes=lanes: lanes)

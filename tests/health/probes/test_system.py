@@ -55,8 +55,8 @@ def test_memory_that_a_control_group_leaves(
 
 def file_system(**values: int) -> os.statvfs_result:
     """Return what statvfs says of 1000 MiB, 200 of them free, 50 of those for root alone."""
-    names = ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")
-    names += ("f_files", "f_ffree", "f_favail", "f_flag", "f_namemax")
+    names = ["f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail"]
+    names += ["f_files", "f_ffree", "f_favail", "f_flag", "f_namemax"]
     usual = dict(zip(names, (4 * MIB, MIB, 1000, 200, 150, 1000, 500, 500, 0, 255), strict=True))
     return os.statvfs_result(tuple((usual | values).values()))
 

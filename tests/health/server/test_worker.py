@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gunicorn.config import Config  # type: ignore[import-untyped]  # it has no types
-from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
 
 from health.server.worker import SEND_SECONDS, HealthWorker
 

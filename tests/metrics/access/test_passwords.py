@@ -39,11 +39,13 @@ def test_basic(authorization: str, verdict: Verdict) -> None:
 
 def test_a_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Right credentials pay for the slow hash only the first time, wrong ones each time."""
-    calls = []
-    monkeypatch.setattr(
-        "metrics.access.passwords.check_password",
-        lambda *args: calls.append(args) or hashers.check_password(*args),
-    )
+    calls: list[tuple[str, str]] = []
+
+    def check(password: str, encoded: str) -> bool:
+        calls.append((password, encoded))
+        return hashers.check_password(password, encoded)
+
+    monkeypatch.setattr("metrics.access.passwords.check_password", check)
     access = Access({"BASIC": {"prometheus": HASH}})
     for password, verdict in [("geheim", GRANTED), ("wrong", UNAUTHORIZED)] * 3:
         assert access.judge("", "", basic("prometheus", password)) is verdict
@@ -64,11 +66,13 @@ def test_a_known_password_is_slow_under_another_name(monkeypatch: pytest.MonkeyP
     """That somebody's password was found right shows in nobody else's answer or its time."""
     access = Access({"BASIC": {"prometheus": HASH}})
     assert access.judge("", "", basic("prometheus", "geheim")) is GRANTED
-    calls = []
-    monkeypatch.setattr(
-        "metrics.access.passwords.check_password",
-        lambda *args: calls.append(args) or hashers.check_password(*args),
-    )
+    calls: list[tuple[str, str]] = []
+
+    def check(password: str, encoded: str) -> bool:
+        calls.append((password, encoded))
+        return hashers.check_password(password, encoded)
+
+    monkeypatch.setattr("metrics.access.passwords.check_password", check)
     for _ in range(2):
         assert access.judge("", "", basic("eve", "geheim")) is UNAUTHORIZED
     assert calls == [("geheim", HASH)] * 2

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Exemplar, Timestamp
 
 from metrics.exposition import TEXT_0_0_4, Escaping, Format, convert, template
+from tests.support.parsers import parse_openmetrics, parse_text
 
 FORMATS = [
     TEXT_0_0_4,
@@ -72,17 +71,20 @@ def same(ours: Series, theirs: Series) -> bool:
     )
 
 
+VALID = st.characters(exclude_categories=["Cs"])
+"""All but halves of characters."""
+
 label_names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,5}", fullmatch=True).filter(
     lambda name: name not in ("le", "quantile")
 )
-label_values = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
+label_values = st.text(VALID, max_size=12) | st.sampled_from(
     ["\\", '"', "\n", "\\n", 'a"b\\c\nd', "\x00", "\u2028", "\x85", "\r", "%s", "%%", "{}", "#", ""]
 )
 labels = st.dictionaries(label_names, label_values, max_size=3)
 floats = st.floats(allow_nan=True, allow_infinity=True)
 counts = st.integers(0, 2**53).map(float)
 amounts = st.floats(min_value=0, allow_nan=False, allow_infinity=True)
-helps = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+helps = st.text(VALID, max_size=20)
 
 
 @st.composite
@@ -149,10 +151,12 @@ def test_round_trip(fmt: Format, given_metrics: list[Metric]) -> None:
 anything = st.text(max_size=8) | st.sampled_from(
     ["a", "a_total", "a_bucket", "a_info", "a.b", "a_b", "\ud800", "le", "__name__", "1a", "a:b"]
 )
-odd_labels = st.dictionaries(anything, anything | st.integers() | st.none(), max_size=3) | st.just(
-    {"le": "1"}
+odd_labels: st.SearchStrategy[Any] = st.dictionaries(
+    anything, anything | st.integers() | st.none(), max_size=3
+) | st.just({"le": "1"})
+odd_values: st.SearchStrategy[Any] = (
+    floats | st.integers() | st.booleans() | st.none() | st.just("1.5")
 )
-odd_values = floats | st.integers() | st.booleans() | st.none() | st.just("1.5")
 odd_times = (
     st.none() | floats | st.builds(Timestamp, st.integers(0, 2**33), st.integers(0, 10**9 - 1))
 )

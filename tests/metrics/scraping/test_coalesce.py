@@ -85,7 +85,12 @@ def test_who_has_little_time_left_takes_what_there_is(
         time.sleep(0.001)
     waiting = threading.Event()
     wait = flight._changed.wait
-    monkeypatch.setattr(flight._changed, "wait", lambda left: waiting.set() or wait(left))
+
+    def wait_and_tell(left: float | None) -> bool:
+        waiting.set()
+        return wait(left)
+
+    monkeypatch.setattr(flight._changed, "wait", wait_and_tell)
     two, results = in_background(lambda: flight.run(lambda: "second", 95.0))
     waiting.wait(30)
     with flight._changed:  # from here on he really waits

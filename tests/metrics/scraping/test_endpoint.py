@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import RequestFactory
@@ -15,7 +16,8 @@ from metrics.scraping.gatherer import Gatherer
 from metrics.scraping.options import Options
 from metrics.scraping.scraper import Scraper
 from metrics.views import endpoint
-from tests.support.harness import run_python
+from tests.metrics.scraping.programs import endpoint as programs
+from tests.support.harness import call
 
 
 class _Custom:
@@ -28,7 +30,8 @@ def registry() -> CollectorRegistry:
     """Return a registry that is not shared, with a metric and a collector."""
     registry = CollectorRegistry()
     Counter("t_invoices", "Invoices", registry=registry).inc(2)
-    registry.register(_Custom())  # type: ignore[arg-type]  # it need not derive from Collector
+    custom: Any = _Custom()  # it need not derive from Collector
+    registry.register(custom)
     return registry
 
 
@@ -72,20 +75,7 @@ def test_it_is_guarded_as_metrics_are(settings: Settings, registry: CollectorReg
 
 def test_a_shared_registry_shows_what_all_processes_counted(tmp_path: Path) -> None:
     """What other registries have in the store is not there."""
-    code = """
-import django
-django.setup()
-from prometheus_client import CollectorRegistry, Counter
-from metrics.registry import METRICS, share
-from metrics.scraping.gatherer import Gatherer
-from metrics.scraping.scraper import Scraper
-billing = share(CollectorRegistry())
-Counter("t_invoices", "Invoices", registry=billing).inc(2)
-Counter("t_elsewhere", "Elsewhere").inc()
-METRICS.record_request("echo", "success", 0.1)
-print(Scraper(Gatherer(billing)).render().text, end="")
-"""
     for expected in ("2.0", "4.0"):
-        done = run_python(tmp_path, code)
+        done = call(tmp_path, programs.count_and_answer)
         lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
         assert lines == [f"t_invoices_total {expected}", "sentinel_scrape_left_out 0.0"], done

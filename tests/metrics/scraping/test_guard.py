@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from metrics.scraping import guard
 from metrics.scraping.guard import CollectorGuard
 from tests.metrics.scraping.background import in_background, soon
 
@@ -145,7 +143,7 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(guard.threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", start)
     result = CollectorGuard().run([("g", Good().collect)], soon())
     assert result.failed == {"g": "can't start new thread"}
 
@@ -156,9 +154,8 @@ def test_two_scrapes_behind_a_hung_collector(client: Client, registered: Any) ->
     hung = registered(Hung())
     headers = {"x-prometheus-scrape-timeout-seconds": "1"}
 
-    def ask(**limit: str) -> HttpResponse:
-        response: HttpResponse = Client().get("/metrics", headers={**headers, **limit})
-        return response
+    def ask(**limit: str) -> Any:
+        return Client().get("/metrics", headers={**headers, **limit})
 
     try:
         one, first = in_background(ask)

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.metrics.scraping.programs import shared_store as programs
 from tests.support.awkward import LABELS, VALUES
 from tests.support.harness import call
+from tests.support.parsers import parse_openmetrics, parse_text
 
 
 def run(tmp_path: Path, program: Callable[..., Any], *arguments: Any) -> str:
@@ -36,8 +35,10 @@ def test_what_another_process_counted(tmp_path: Path) -> None:
     text = run(tmp_path, programs.answer_in_openmetrics)
     found = families(text)
     [total] = found["t_jobs"].samples
+    assert total.exemplar is not None
     assert (total.value, total.exemplar.labels) == (3.0, {"trace_id": "abc"})
     bucket = next(s for s in found["t_size"].samples if s.labels == {"le": "2.0"})
+    assert bucket.exemplar is not None
     assert (bucket.value, bucket.exemplar.value) == (1.0, 1.5)
     assert found["t_state"].type == "stateset"
     assert found["t_about"].type == "info"
@@ -151,6 +152,7 @@ def test_created_samples(tmp_path: Path) -> None:
     made = {s.labels["kind"]: s.value for s in found["t_jobs"].samples if s.name[-8:] == "_created"}
     assert begun - 0.001 <= made["a"] <= ended <= made['b "c"'] <= time.time() + 0.001
     totals = {s.labels["kind"]: s for s in found["t_jobs"].samples if s.name == "t_jobs_total"}
+    assert totals["a"].exemplar is not None
     assert (totals["a"].value, totals["a"].exemplar.labels) == (3.0, {"trace_id": "abc"})
     assert (totals['b "c"'].value, totals['b "c"'].exemplar) == (1.0, None)
     assert [(s.name, s.labels.get("le")) for s in found["t_size"].samples] == [
@@ -161,7 +163,9 @@ def test_created_samples(tmp_path: Path) -> None:
         ("t_size_sum", None),
         ("t_size_created", None),
     ]
-    assert found["t_size"].samples[1].exemplar.labels == {"trace_id": "def"}
+    exemplar = found["t_size"].samples[1].exemplar
+    assert exemplar is not None
+    assert exemplar.labels == {"trace_id": "def"}
     assert [s.name for s in found["t_wait"].samples] == [
         "t_wait_count",
         "t_wait_sum",

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from typing import Any
 
 from tests.support.store_process import StoreProcess
 
@@ -42,7 +43,7 @@ def main(way: str) -> None:
         for _ in range(3):
             subprocess.run([sys.executable, __file__, process.directory, "child"], check=True)
     else:
-        context = multiprocessing.get_context(way)
+        context: Any = multiprocessing.get_context(way)
         children = [context.Process(target=work) for _ in range(3)]
         for child in children:
             child.start()

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,8 @@ def forget_in_both_modes() -> list[int]:
     django.setup()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
     heard = []
-    for kind in (values.ValueClass, values.get_value_class()):
+    own: Callable[[], Any] = values.get_value_class
+    for kind in (values.ValueClass, own()):
         values.ValueClass = kind
         counter = Counter("t_c", "help", ["l"], registry=None)
         with warnings.catch_warnings(record=True) as caught:

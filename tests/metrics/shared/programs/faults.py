@@ -91,7 +91,8 @@ def die_in_an_append(process: StoreProcess, share: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("it lives")
 
-    index.os = type("os", (), {**vars(os), "pwrite": staticmethod(kill)})
+    module: Any = index
+    module.os = type("os", (), {**vars(os), "pwrite": staticmethod(kill)})
     c.labels("half").inc(5)
 
 

@@ -9,4 +9,6 @@ from django.core.wsgi import get_wsgi_application
 from prometheus_client import Counter
 
 application = get_wsgi_application()
-Counter("starts", "Workers that began", ["release"]).labels(settings.RELEASE).inc()
+Counter("starts", "Workers that began", ["release"]).labels(
+    getattr(settings, "RELEASE", "none")
+).inc()
