@@ -23,7 +23,7 @@ from metrics import shared
 from metrics.scraping.own_figures import OwnFigures
 from metrics.shared import Worker
 from metrics.shared.files.lanes import socket_name
-from metrics.system import forks, process_identity
+from metrics.system import forks, process_identity, uwsgi
 from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,12 @@ class Listener:
             if self.is_started:
                 return
             self._pid = os.getpid()
+        if not uwsgi.runs_threads():  # who asked would wait for an answer that never comes
+            logger.warning(
+                "uWSGI runs no thread here, so that this process cannot answer others' scrapes:"
+                " give it --enable-threads."
+            )
+            return
         try:
             threading.Thread(target=self._run, name="answer scrapes", daemon=True).start()
         except RuntimeError as e:  # no more threads

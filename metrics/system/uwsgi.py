@@ -26,3 +26,11 @@ def role() -> str:
     if server.i_am_the_spooler():
         return "spooler"
     return "master"
+
+
+def runs_threads() -> bool:
+    """Whether threads that Python code starts are let run in this process.
+
+    Older versions of uWSGI do that only with ``--enable-threads`` or ``--threads``.
+    """
+    return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))

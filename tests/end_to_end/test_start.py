@@ -57,13 +57,18 @@ def test_a_wrong_number_in_the_environment_is_said(
         (["--", "--threads", "0"], "threads must be 1 or more, not 0"),
         (["--", "--daemon"], "serve cannot watch a gunicorn that goes into the background"),
         (["--", "--worker-class", "nonesuch"], "class uri 'nonesuch' invalid or not found"),
-        (["--bind", "localhost:http"], "'http' is not a valid port number."),
         (["--config", "no_such.py"], "'no_such.py' doesn't exist"),
     ],
 )
 def test_what_gunicorn_refuses_is_the_last_line(tmp_path: Path, words: list[str], why: str) -> None:
     """A configuration that cannot be ends all of it, and the reason comes last."""
     assert refused(tmp_path, *words) == (1, f"{ENDED} 1: {why}")
+
+
+def test_an_address_of_the_application_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    """Before anything starts; gunicorn alone would try it for seconds."""
+    why = "the application cannot listen on localhost:http: 'http' is not a valid port number."
+    assert refused(tmp_path, "--bind", "localhost:http") == (1, f"CommandError: --bind: {why}")
 
 
 def test_a_word_that_gunicorn_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
@@ -102,6 +103,7 @@ class ToOther:
     db_for_write = db_for_read
 
 
+IN_MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 CACHE_IN_DATABASE = {
     "BACKEND": "django.core.cache.backends.db.DatabaseCache",
     "LOCATION": "cache_of_the_test",
@@ -296,18 +298,41 @@ def test_a_board_in_the_database_is_followed_after_a_restart(postgres: Postgres)
     backend = {"PROBE": lambda: True, "INTERVAL": 2, "TIMEOUT": 1}
     settings = {"SENTINEL_BACKENDS": {"b": backend}, "SENTINEL_HEALTH_STORE": "cache:default"}
     with cache_in_database(), override_settings(**settings):
-        board = BackendHealthMap(CacheStore("default"))
-        prober = Prober(board, parse({"b": backend}), election=CacheElection("default"))
-        prober.start()
+        # As in three processes: one probes, one stands by, and one only reads.
+        boards = [BackendHealthMap(CacheStore("default")) for _ in range(3)]
+        first, second = (
+            Prober(board, parse({"b": backend}), election=CacheElection("default"))
+            for board in boards[:2]
+        )
+        first.start()
         try:
-            wait_until(lambda: board.is_healthy("b"), "a board")
+            wait_until(lambda: first.is_leading, "a prober")
+            second.start()
+            wait_until(lambda: all(b.is_healthy("b") for b in boards), "a board in both")
             postgres.stop()
             postgres.start()
-            before = board.document().written
-            wait_until(lambda: board.document().written > before, "a later board")
-            assert board.is_healthy("b")
+            before = max(board.document().written for board in boards)
+            wait_until(lambda: boards[2].document().written > before, "a later board")
+            assert boards[2].is_healthy("b")
+            first.stop()
+            wait_until(lambda: second.is_leading, "the one that stood by")
         finally:
-            prober.stop()
+            first.stop()
+            second.stop()
+
+
+def test_a_cache_is_closed_after_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache's client that keeps connections, as Memcached's does, keeps none between checks."""
+    opened, closed = [], []
+    monkeypatch.setattr(LocMemCache, "close", lambda cache, **_: closed.append(cache))
+
+    def asks_a_cache() -> bool:
+        opened.append(caches["default"])
+        return True
+
+    with override_settings(CACHES={"default": IN_MEMORY}):
+        assert Checks(asks_a_cache)() is None
+        wait_until(lambda: closed and closed[-1] is opened[0], "the cache to be closed")
 
 
 def test_a_receiver_of_changes_may_use_the_orm_after_a_restart(postgres: Postgres) -> None:

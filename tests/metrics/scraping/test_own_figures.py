@@ -11,6 +11,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +101,23 @@ def test_the_one_that_lives_longest_answers(tmp_path: Path) -> None:
         one.kill()
         one.wait()
         assert answered_as(tmp_path) == "two"
+
+
+def test_a_uwsgi_that_runs_no_threads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process whose threads do not run is not asked in vain; its log names the option, once."""
+    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(has_threads=0))
+    listener = scrape_socket.Listener(lambda limit, everything: OwnFigures())
+    listener.start()
+    listener.start()
+    assert listener.is_started
+    assert "answer scrapes" not in [thread.name for thread in threading.enumerate()]
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "uWSGI runs no thread here, so that this process cannot answer others' scrapes:"
+        " give it --enable-threads."
+    )
 
 
 def test_a_collector_that_hangs_in_the_application(tmp_path: Path) -> None:
