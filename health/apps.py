@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, register
+from django.core.exceptions import ImproperlyConfigured
+
+from health.application import collector
+from metrics import shared
+from metrics.system.process_kind import WEB_SERVERS, process_kind
 
 
 class HealthConfig(AppConfig):
@@ -26,10 +32,25 @@ class HealthConfig(AppConfig):
     def ready(self) -> None:
         """Do so once all apps are loaded."""
         register(_check)
-        from health.application import collector, workers
-
         collector.register()
-        workers.show_process()
+        _show_process()
+
+
+def _show_process() -> None:
+    """Take this process's lane now, if SENTINEL_APPLICATION_KINDS names its kind.
+
+    A Celery worker may wait for days before it counts anything. A web server is seen from
+    its first request on: here it may be the parent of those that will serve.
+    """
+    kind = process_kind()
+    store = shared.current()
+    if store is None or kind in WEB_SERVERS:
+        return
+    from health.conf import conf
+
+    with suppress(ImproperlyConfigured):  # the check says so
+        if kind in conf.application_kinds:
+            store.claim()
 
 
 def _check(**kwargs: Any) -> list[CheckMessage]:

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from health.application.watch import observe
-from health.application.workers import SHOWN
+from metrics.collectors.quick import QuickCollector
 from metrics.registries import REGISTRY
-from metrics.scraping.guard import QuickCollector
 
 
 class WorkersCollector(QuickCollector):
@@ -23,6 +21,9 @@ class WorkersCollector(QuickCollector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the families; none where the lanes do not tell."""
+        from health.application.watch import observe  # not in each process that is never asked
+        from health.application.workers import SHOWN
+
         if (application := observe()) is None or application.is_blind:
             return
         workers, in_progress, oldest = self._families()

@@ -11,7 +11,7 @@ from health.application import life_signs
 from health.application.workers import Application, condition_of
 from health.conf import conf
 from metrics import shared
-from metrics.shared import Worker
+from metrics.samples import Worker
 
 if TYPE_CHECKING:
     import psutil

@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.core.exceptions import ImproperlyConfigured
-
-from health.conf import WEB_SERVERS, conf
-from metrics import shared
-from metrics.shared import Worker
-from metrics.system.process_kind import process_kind
+from metrics.samples import Worker
 
 NOT_STARTED = "application not started"
 NONE_ALIVE = "no application worker alive"
@@ -114,17 +109,3 @@ def condition_of(worker: Worker, now: float, stuck_seconds: float | None) -> Con
     if stuck_seconds is not None and now - worker.last_active > stuck_seconds:
         return Condition.STUCK
     return Condition.SATURATED
-
-
-def show_process() -> None:
-    """Take this process's lane now, if SENTINEL_APPLICATION_KINDS names its kind.
-
-    A Celery worker may wait for days before it counts anything. A web server is seen from
-    its first request on: here it may be the parent of those that will serve.
-    """
-    try:
-        named = conf.application_kinds - WEB_SERVERS
-    except ImproperlyConfigured:
-        return  # the check says so
-    if (store := shared.current()) is not None and process_kind() in named:
-        store.claim()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from health.board.stores.base import Reach, Store
 from health.board.stores.memory import MemoryStore
-from health.conf.backends import MAX_NAME, is_name, is_seconds
+from health.conf.backends import MAX_NAME, is_name
+from health.conf.values import is_seconds
 from health.core import clock
 from health.core.backend import BackendHealth, Observation
 from health.core.document import Document, Event

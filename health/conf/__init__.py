@@ -8,22 +8,22 @@ changes in a test.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 
-from health.conf import backends, webhook
-from health.conf.backends import BackendConfig
-from health.conf.webhook import WebhookConfig
-from health.core import policy
+from health.conf.values import is_seconds
 from metrics.conf import conf as metrics_conf
-from metrics.system.process_kind import MAX_LENGTH, is_kind
+from metrics.system.process_kind import MAX_LENGTH, WEB_SERVERS, is_kind
 from metrics.system.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from health.conf.backends import BackendConfig
+    from health.conf.webhook import WebhookConfig
+    from health.core.policy import Policy
 
 NAMES = frozenset(
     {
@@ -44,22 +44,6 @@ NAMES = frozenset(
 
 FILE = "file"
 CACHE_PREFIX = "cache:"
-WEB_SERVERS = frozenset(
-    {
-        "daphne",
-        "granian",
-        "gunicorn",
-        "hypercorn",
-        "manage.py runserver",
-        "mod_wsgi",
-        "uvicorn",
-        "uwsgi",
-        "waitress",
-    }
-)
-"""Kinds of processes that serve the application wherever they run;
-see `metrics.system.process_kind`."""
-SHARED_FAILURES = (policy.NOT_READY, policy.DEGRADED)
 
 
 class ReadinessSettings(NamedTuple):
@@ -97,7 +81,7 @@ class Conf:
     @property
     def backends_setting(self) -> Any:
         """``SENTINEL_BACKENDS`` as it stands, for a check that names all that is wrong."""
-        return getattr(settings, backends.SETTING, {})
+        return getattr(settings, "SENTINEL_BACKENDS", {})
 
     @property
     def backends(self) -> Mapping[str, BackendConfig]:
@@ -107,16 +91,12 @@ class Conf:
     @property
     def readiness_name(self) -> str:
         """``SENTINEL_READINESS``: ``any``, ``all``, ``critical`` or a dotted path."""
-        value: Any = getattr(settings, "SENTINEL_READINESS", "any")
-        if isinstance(value, str) and (value in policy.POLICIES or backends.is_dotted_path(value)):
-            return value
-        raise ImproperlyConfigured(
-            f"SENTINEL_READINESS must be one of {', '.join(policy.POLICIES)}"
-            f" or a dotted path, not {value!r}"
-        )
+        from health.conf import readiness
+
+        return readiness.parse_name(getattr(settings, "SENTINEL_READINESS", "any"))
 
     @property
-    def readiness(self) -> policy.Policy:
+    def readiness(self) -> Policy:
         """The policy that ``SENTINEL_READINESS`` names."""
         return _policy(self.readiness_name)
 
@@ -127,12 +107,10 @@ class Conf:
         ``SENTINEL_SHARED_FAILURE``. With ``degraded`` the service stays ready and says
         so: a database that every host uses must not take every host out at once.
         """
-        value: Any = getattr(settings, "SENTINEL_SHARED_FAILURE", policy.NOT_READY)
-        if value in SHARED_FAILURES:
-            return str(value)
-        raise ImproperlyConfigured(
-            f"SENTINEL_SHARED_FAILURE must be one of {', '.join(SHARED_FAILURES)}, not {value!r}"
-        )
+        from health.conf import readiness
+
+        value = getattr(settings, "SENTINEL_SHARED_FAILURE", "not_ready")
+        return readiness.parse_shared_failure(value)
 
     @property
     def health_store(self) -> str:
@@ -188,7 +166,7 @@ class Conf:
         value: Any = getattr(settings, "SENTINEL_STUCK_SECONDS", 300)
         if value is None:
             return None
-        if backends.is_seconds(value) and value > 0:
+        if is_seconds(value) and value > 0:
             return float(value)
         raise ImproperlyConfigured(
             f"SENTINEL_STUCK_SECONDS must be a number of seconds above 0, or None, not {value!r}"
@@ -224,13 +202,15 @@ class Conf:
 
 def _number(name: str, default: float, unit: str) -> float:
     value: Any = getattr(settings, name, default)
-    if backends.is_seconds(value):
+    if is_seconds(value):
         return float(value)
     raise ImproperlyConfigured(f"{name} must be a number of {unit}, 0 or more, not {value!r}")
 
 
 @functools.cache
 def _webhook() -> WebhookConfig | None:
+    from health.conf import webhook  # not in each process that starts
+
     return webhook.parse(getattr(settings, webhook.SETTING, None))
 
 
@@ -255,6 +235,8 @@ def _run_dir() -> RunDir | None:
 
 @functools.cache
 def _backends() -> Mapping[str, BackendConfig]:
+    from health.conf import backends
+
     return backends.parse(conf.backends_setting)
 
 
@@ -264,19 +246,10 @@ def _readiness_settings() -> ReadinessSettings:
 
 
 @functools.cache
-def _policy(name: str) -> policy.Policy:
-    if name in policy.POLICIES:
-        return policy.POLICIES[name]
-    try:
-        found = import_string(name)
-    except Exception as e:  # a module raises what it likes while it is imported
-        raise ImproperlyConfigured(f"SENTINEL_READINESS cannot be imported: {e!r}") from e
-    if not callable(found):
-        raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which cannot be called")
-    if inspect.iscoroutinefunction(found):  # what it returns unawaited is true for all backends
-        raise ImproperlyConfigured(f"SENTINEL_READINESS names {name}, which must not be async")
-    checked: policy.Policy = found
-    return checked
+def _policy(name: str) -> Policy:
+    from health.conf import readiness
+
+    return readiness.policy_named(name)
 
 
 def forget() -> None:

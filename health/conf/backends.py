@@ -11,15 +11,12 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from health.conf.values import is_dotted_path, is_seconds
 from health.core.backend import LOCAL, SCOPES, BackendHealth
 
 SETTING = "SENTINEL_BACKENDS"
 MAX_NAME = 100
 """The longest name of a backend: it is a label, a column and a word in a query."""
-
-
-MAX_SECONDS = 1e8
-"""The longest time that makes sense, some three years: more is a slip, and overflows somewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +153,6 @@ def is_name(value: Any) -> bool:
         and bool(value.strip())
         and (len(value) <= MAX_NAME and value.isprintable())
     )
-
-
-def is_dotted_path(value: Any) -> bool:
-    """Whether ``value`` is words with dots between them, as the path of a thing in a module is."""
-    return isinstance(value, str) and "." in value and all(map(str.isidentifier, value.split(".")))
-
-
-def is_seconds(value: Any) -> bool:
-    """Whether ``value`` is a time of 0 seconds or more that a clock can hold."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 <= value <= MAX_SECONDS
 
 
 def _is_duration(value: Any) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from health.conf.backends import is_seconds
+from health.conf.values import is_seconds
 
 SETTING = "SENTINEL_WEBHOOK"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from health.conf.backends import is_dotted_path
+from health.conf.values import is_dotted_path
 from health.probes.base import Probe, ProbeError
 
 

@@ -16,12 +16,13 @@ from health import board
 from health import conf as settings_of_health
 from health.board import BOARD
 from health.board.stores.base import Reach
-from health.conf import WEB_SERVERS, conf
+from health.conf import conf
 from health.readiness import drain
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.shared.errors import StoreError
 from metrics.system.flock import FileLock
+from metrics.system.process_kind import WEB_SERVERS
 from metrics.system.run_dir import RunDir
 
 logger = logging.getLogger(__name__)

@@ -25,14 +25,16 @@ from prometheus_client.core import GaugeMetricFamily
 
 from metrics import shared
 from metrics.collectors import build_info, process_figures
+from metrics.collectors.quick import QuickCollector
 from metrics.exposition import Converted, convert
 from metrics.registries import REGISTRY
 from metrics.samples import Snapshot
 from metrics.scraping import scrape_socket
 from metrics.scraping.coalesce import Coalescer
-from metrics.scraping.guard import Collect, CollectorGuard, QuickCollector
+from metrics.scraping.guard import Collect, CollectorGuard
 from metrics.scraping.own_figures import OwnFigures
 from metrics.scraping.units import Units
+from metrics.shared.reading.reader import UNREADABLE
 from metrics.system.process_kind import process_kind
 
 logger = logging.getLogger(__name__)
@@ -268,7 +270,7 @@ class _Listed:
             match sort:
                 case _Sort.ONE_PROCESS if snapshot is not None:
                     continue
-                case _Sort.VALUES if snapshot is shared.UNREADABLE or family in places:
+                case _Sort.VALUES if snapshot is UNREADABLE or family in places:
                     continue
             yield named
 
@@ -295,7 +297,7 @@ def _snapshot(store: shared.Store) -> Snapshot:
         return store.snapshot()
     except Exception:
         logger.exception("The shared metrics store cannot be read.")
-        return shared.UNREADABLE
+        return UNREADABLE
 
 
 def _places(snapshot: Snapshot | None) -> Mapping[str, list[int]]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from django.db import connections
 from prometheus_client import Metric
-from prometheus_client.registry import Collector
 
 from metrics.system import forks
 from metrics.system.failure_log import FailureLog
@@ -19,13 +18,6 @@ from metrics.system.failure_log import FailureLog
 logger = logging.getLogger(__name__)
 
 Collect = Callable[[], Iterable[Metric]]
-
-
-class QuickCollector(Collector):
-    """A collector that waits for nothing: it reads memory, or what the store has in files.
-
-    It is run in the thread of the scrape, where any other has a thread of its own.
-    """
 
 
 @dataclass(slots=True)

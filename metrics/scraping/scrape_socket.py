@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from metrics import shared
+from metrics.samples import Worker
 from metrics.scraping.own_figures import OwnFigures
-from metrics.shared import Worker
 from metrics.shared.files.lanes import socket_name
 from metrics.system import forks, process_identity, uwsgi
 from metrics.system.failure_log import FailureLog

@@ -4,37 +4,16 @@ It knows prometheus_client and nothing of Django. `install` puts a `Store` under
 prometheus_client's metrics; `current().snapshot()` reads what all processes counted.
 """
 
-from metrics.samples import (
-    Block,
-    Family,
-    Labels,
-    Layout,
-    SampleKey,
-    Samples,
-    Shape,
-    Snapshot,
-    Worker,
-)
 from metrics.shared.files.directory import reset_if_idle
 from metrics.shared.ownership import is_shared, not_adopted, private_values, registries, share
 from metrics.shared.seam import current, install, uninstall
-from metrics.shared.store import UNREADABLE, Store
+from metrics.shared.store import Store
 from metrics.shared.values import ATOMIC
 from metrics.shared.writing.series_limit import exempt
 
 __all__ = [
     "ATOMIC",
-    "UNREADABLE",
-    "Block",
-    "Family",
-    "Labels",
-    "Layout",
-    "SampleKey",
-    "Samples",
-    "Shape",
-    "Snapshot",
     "Store",
-    "Worker",
     "current",
     "exempt",
     "install",

@@ -17,15 +17,13 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client.samples import Exemplar
 
-from metrics.samples import Layout, Snapshot, Worker
 from metrics.shared.errors import ReplacedError
 from metrics.shared.files.catalog import FamilyKey, LabelValues
 from metrics.shared.files.directory import Directory
-from metrics.shared.reading.reader import OwnMemory, Reader
 from metrics.shared.values import GaugeValue, Value
 from metrics.shared.writing.attachment import Attachment
 from metrics.shared.writing.series import SeriesTable, full_name
@@ -33,10 +31,11 @@ from metrics.shared.writing.series_limit import DROPPED_HELP, DROPPED_KEY
 from metrics.system import uwsgi
 from metrics.system.run_dir import RunDir
 
-EMPTY = memoryview(bytearray()).cast("d")
+if TYPE_CHECKING:
+    from metrics.samples import Snapshot, Worker
+    from metrics.shared.reading.reader import Reader
 
-UNREADABLE = Snapshot(Layout(()), (), left_out=("the shared store: see the log",))
-"""What a read gives that could not be done at all."""
+EMPTY = memoryview(bytearray()).cast("d")
 
 T = TypeVar("T")
 
@@ -61,7 +60,7 @@ class Store:
         self._hold = Attachment(RunDir.of(directory), kind)
         self._table = SeriesTable(self._hold, max_series)
         self.activity = self._hold.activity
-        self._reader = Reader()
+        self._loaded_reader: Reader | None = None
         self._lock = threading.RLock()
         self._busy = False
         self._pending: list[tuple[Value, float, float, bool]] = []
@@ -310,18 +309,30 @@ class Store:
 
     # --- reading ----------------------------------------------------------------------
 
+    @property
+    def _reader(self) -> Reader:
+        """What reads the lanes, loaded when it is needed: few processes are ever scraped."""
+        if self._loaded_reader is None:
+            from metrics.shared.reading.reader import Reader
+
+            self._loaded_reader = Reader()
+        return self._loaded_reader
+
     def snapshot(self) -> Snapshot:
         """Return what all processes have counted. Never raises.
 
         Takes no lane. Tries to bring back what has failed before.
         """
+        from metrics.shared.reading.reader import UNREADABLE, OwnMemory
+
         with self._alone():
             self._tend()
             hold = self._hold
-            own = OwnMemory(hold.memory, self._table.homeless_families(), hold.unsaved_faults)
             read = UNREADABLE
             if not self._busy:  # else in a signal handler that came inside our own work
                 with self._working():  # no series is to be entered while all are gone through
+                    families = self._table.homeless_families()
+                    own = OwnMemory(hold.memory, families, hold.unsaved_faults)
                     read = self._reader.snapshot(self.directory, hold.files, own)
             return read
 

@@ -17,6 +17,21 @@ from metrics.system import uwsgi
 MAX_LENGTH = 32
 """The longest kind, in ASCII characters: a lane's header has room for no more."""
 
+WEB_SERVERS = frozenset(
+    {
+        "daphne",
+        "granian",
+        "gunicorn",
+        "hypercorn",
+        "manage.py runserver",
+        "mod_wsgi",
+        "uvicorn",
+        "uwsgi",
+        "waitress",
+    }
+)
+"""Kinds of processes that serve the application wherever they run."""
+
 _SCRIPTS = {"waitress-serve": "waitress"}
 """Kinds of scripts that are not named as what they run; mod_wsgi needs none, it sets sys.argv."""
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4, TEXT_1_0_0, Escaping, Format, template
-from metrics.shared import Block, Family, SampleKey, Samples, Shape
+from metrics.samples import Block, Family, SampleKey, Samples, Shape
 
 SHAPES: dict[str, Shape] = {
     "counter": (("_total", ()),),

@@ -20,10 +20,10 @@ from django.core.management.base import BaseCommand, CommandError
 from metrics import shared
 from metrics.conf import conf
 from metrics.exposition import OPENMETRICS_1_0_0, TEXT_0_0_4
+from metrics.samples import Family
 from metrics.scraping.gatherer import GATHERER
 from metrics.scraping.options import Options
 from metrics.scraping.scraper import SCRAPER, FamilyFigures
-from metrics.shared import Family
 
 FORMATS = {"text": TEXT_0_0_4, "openmetrics": OPENMETRICS_1_0_0}
 

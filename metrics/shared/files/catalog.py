@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIVE_MODES = frozenset({"liveall", "livemax", "livemin", "livemostrecent", "livesum"})
@@ -48,7 +47,6 @@ class FamilyKey(NamedTuple):
         return 2 if self.type == "summary" else 1
 
 
-@dataclass(slots=True, eq=False)
 class FamilyRecord:
     """A family in the index; ``series`` maps label values to the first cell.
 
@@ -57,18 +55,20 @@ class FamilyRecord:
     cells never go down. ``hidden`` are the removed ones that did not come back.
     """
 
-    offset: int
-    key: FamilyKey
-    help: str
-    series: dict[LabelValues, int] = field(default_factory=dict)
-    removed: dict[LabelValues, tuple[float, ...]] = field(default_factory=dict)
-    hidden: set[LabelValues] = field(default_factory=set)
-    extra: list[tuple[LabelValues, int]] = field(default_factory=list)
-    version: int = 0
-    width: int = field(init=False)
+    __slots__ = (
+        "extra", "help", "hidden", "key", "offset", "removed", "series", "version", "width"
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        self.width = self.key.width
+    def __init__(self, offset: int, key: FamilyKey, help_text: str) -> None:
+        self.offset = offset
+        self.key = key
+        self.help = help_text
+        self.series: dict[LabelValues, int] = {}
+        self.removed: dict[LabelValues, tuple[float, ...]] = {}
+        self.hidden: set[LabelValues] = set()
+        self.extra: list[tuple[LabelValues, int]] = []
+        self.version = 0
+        self.width = key.width
 
 
 class Catalog:

@@ -14,7 +14,6 @@ import struct
 import time
 from collections.abc import Iterable
 
-from metrics.samples import Worker
 from metrics.shared.errors import TooManyLanesError
 from metrics.system import flock, process_identity
 
@@ -201,27 +200,3 @@ def signed(data: bytes, generation: int) -> bool:
 def size_in(data: bytes) -> float:
     """Return how long the file of a lane was made, as its header says."""
     return float(struct.unpack_from("<d", data, 8 * SIZE)[0])
-
-
-def worker_in(data: bytes, number: int, alive: bool) -> Worker | None:
-    """Return what a lane's header says of its process, or None where that cannot be."""
-    _magic, _generation, pid, taken, in_progress, oldest, last, kind, *rest = HEADER.unpack_from(
-        data
-    )
-    capacity, _size, namespace, ticks = rest
-    try:
-        return Worker(
-            number=number,
-            pid=int(pid),
-            kind=kind.rstrip(b"\0").decode("ascii", "replace"),
-            started=taken,
-            alive=alive,
-            in_progress=int(in_progress),
-            oldest_began=oldest,
-            last_active=last,
-            capacity=int(capacity),
-            pid_namespace=int(namespace),
-            start_ticks=int(ticks),
-        )
-    except (ValueError, OverflowError):
-        return None

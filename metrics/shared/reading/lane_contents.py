@@ -48,7 +48,7 @@ class LaneImages:
     def workers(self) -> tuple[Worker, ...]:
         """Return the process of each lane whose header makes sense."""
         found = (
-            lanes.worker_in(data, number, number in self.living)
+            _worker_in(data, number, number in self.living)
             for number, data in self.contents.items()
         )
         return tuple(worker for worker in found if worker is not None)
@@ -141,3 +141,26 @@ def _read(fd: int, number: int, cells: int, files: Directory, left_out: list[str
             left_out.append(f"lane-{number}: cut short to {len(data)} bytes")
         data = data[: len(data) // 8 * 8].ljust(wanted, b"\0")
     return data
+
+
+def _worker_in(data: bytes, number: int, alive: bool) -> Worker | None:
+    """Return what a lane's header says of its process, or None where that cannot be."""
+    header = lanes.HEADER.unpack_from(data)
+    _magic, _generation, pid, taken, in_progress, oldest, last, kind, *rest = header
+    capacity, _size, namespace, ticks = rest
+    try:
+        return Worker(
+            number=number,
+            pid=int(pid),
+            kind=kind.rstrip(b"\0").decode("ascii", "replace"),
+            started=taken,
+            alive=alive,
+            in_progress=int(in_progress),
+            oldest_began=oldest,
+            last_active=last,
+            capacity=int(capacity),
+            pid_namespace=int(namespace),
+            start_ticks=int(ticks),
+        )
+    except (ValueError, OverflowError):
+        return None

@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 from health.application import life_signs, watch, workers
 from health.application.workers import Condition
 from metrics import shared
-from metrics.shared import Worker
+from metrics.samples import Worker
 from tests.health.application.workers_to_judge import application, worker
 
 

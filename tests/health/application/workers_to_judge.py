@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from health.application.workers import Application, Condition
-from metrics.shared import Worker
+from metrics.samples import Worker
 from metrics.system import process_identity
 
 NOW = 1_000_000.0

@@ -12,7 +12,7 @@ import pytest
 
 from health.application.watch import _Memory
 from metrics.collectors import process_figures
-from metrics.shared import Worker
+from metrics.samples import Worker
 from metrics.system import process_identity
 from tests.metrics.system.programs import sidecars as programs
 from tests.support.harness import ROOT, call, calling, project_env

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import importlib
 import os
 import signal
 import threading
@@ -36,6 +37,7 @@ def metrics_of_three_types(process: StoreProcess) -> Callable[[int, int], None]:
 
 def count_as_nobody(process: StoreProcess) -> list[Any]:
     """Give up root's rights and count; return a scrape, the log, and what is left out."""
+    importlib.import_module("metrics.shared.reading.reader")  # Python may lie in root's home
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from metrics.shared import Snapshot, Store
+from metrics.samples import Snapshot
+from metrics.shared import Store
 from metrics.shared.files.catalog import FamilyKey
 from metrics.shared.files.directory import Directory
 from metrics.shared.reading.reader import OwnMemory, Reader
