@@ -15,7 +15,7 @@ from itertools import repeat
 
 from prometheus_client.samples import Exemplar
 
-from metrics.samples import Snapshot, Worker
+from metrics.samples import Layout, Snapshot, Worker
 from metrics.shared.errors import REASONS
 from metrics.shared.files import exemplars
 from metrics.shared.files.catalog import FamilyRecord, LabelValues
@@ -24,6 +24,9 @@ from metrics.shared.files.lanes import lane_numbers
 from metrics.shared.reading.lane_contents import Image, LaneImages, read_lanes
 from metrics.shared.reading.plan import Plan
 from metrics.system.gc_pause import collector_paused
+
+UNREADABLE = Snapshot(Layout(()), (), left_out=("the shared store: see the log",))
+"""What a read gives that could not be done at all."""
 
 MEMORY = -1
 """Stands for a lane's number where a process counts in its memory."""
@@ -135,23 +138,32 @@ class Reader:
     ) -> None:
         """Enter in the index that series were removed, and at which values.
 
+        The lanes are read while nobody else can enter a removal, which would be undone by
+        older values. One that was removed already is entered again if it was written to since.
         Raises OSError, StoreError.
         """
-        going = [labelvalues for labelvalues in going if labelvalues not in family.hidden]
         if not going:
             return
-        width = files.index.catalog.next_cell
-        images = read_lanes(files, lane_numbers(os.listdir(path)), width, []).cells().values()
         with files.index.appending() as appender:
+            width = files.index.catalog.next_cell
+            images = read_lanes(files, lane_numbers(os.listdir(path)), width, []).cells().values()
             for labelvalues in going:
                 cells = [family.series[labelvalues]]
                 cells += [cell for labels, cell in family.extra if labels == labelvalues]
-                baseline = [
+                sums = [
                     math.fsum(image[cell + place] for image in images for cell in cells)
                     for place in range(family.width)
                 ]
-                gauge = family.key.type == "gauge"
-                appender.removed(family, labelvalues, [time.time()] if gauge else baseline)
+                if family.key.type == "gauge":
+                    whens = range(1, family.width, 2)  # each behind its value
+                    set_at = (image[cell + i] for image in images for cell in cells for i in whens)
+                    before = family.removed.get(labelvalues, (0.0,))[0]
+                    is_as_it_was, baseline = max(set_at, default=0.0) <= before, [time.time()]
+                else:
+                    is_as_it_was = sums == list(family.removed.get(labelvalues, ()))
+                    baseline = sums
+                if labelvalues not in family.hidden or not is_as_it_was:
+                    appender.removed(family, labelvalues, baseline)
 
     def workers(self, path: str, files: Directory | None) -> tuple[Worker, ...]:
         """Return the processes of all lanes that can be read."""

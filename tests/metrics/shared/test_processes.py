@@ -193,6 +193,38 @@ def test_remove_takes_a_series_from_every_process(store_dir: Path) -> None:
         assert one.scrape()['c_total{l="a"}'] == 0.0
 
 
+@pytest.mark.parametrize("made", ["counter('m', ['l'])", "gauge('sum', 'm', ['l'])"])
+def test_a_removal_counts_though_there_was_one(store_dir: Path, made: str) -> None:
+    """What a process wrote after another's removal goes with its own; the index does not grow."""
+    index = store_dir / "index"
+    with peers(store_dir, 2, f"m = {made}") as (one, two):
+        for peer in (one, two):
+            peer.run("child = m.labels('a'); child.inc()")
+        one.run("m.remove('a')")
+        assert one.scrape() == {}
+        two.run("child.inc(); m.remove('a')")
+        assert one.scrape() == two.scrape() == {}
+        size = index.stat().st_size
+        for peer in (one, two):
+            peer.run("m.remove('a')")
+        assert index.stat().st_size == size
+
+
+def test_removals_at_once(store_dir: Path) -> None:
+    """Whichever of many processes is the last to remove a series, it is gone."""
+    count_and_remove = """
+    for i in range(100):
+        c.labels('a').inc()
+        c.remove('a')
+    """
+    with peers(store_dir, 4, "c = counter('c', ['l'])") as started:
+        for peer in started:
+            peer.send("run", count_and_remove)
+        for peer in started:
+            peer.answer()
+        assert started[0].scrape() == {}
+
+
 def test_remove_by_labels_and_clear(store_dir: Path) -> None:
     """remove_by_labels() and clear() take series of other processes away as well."""
     with peers(store_dir, 2) as (one, two):
