@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
-import importlib
 import os
 import signal
 import threading
