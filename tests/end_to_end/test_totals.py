@@ -171,7 +171,7 @@ SOME = 300
     [
         ("sync", [], FULL),
         ("sync", ["--preload"], FULL),
-        ("sync", ["--max-requests", "50", "--max-requests-jitter", "10"], FULL),
+        ("sync", ["--max-requests", "50", "--max-requests-jitter", "10"], 500),
         ("gthread", ["--threads", "4"], FULL),
         ("gthread", ["--threads", "4", "--preload"], SOME),
         ("gevent", [], SOME),
