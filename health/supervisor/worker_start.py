@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -106,6 +107,7 @@ class _Start:
             if number != signal.SIGTERM:
                 self._worker.cfg.worker_int(self._worker)
         finally:
+            _leave_lane()
             os._exit(0)
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -122,6 +124,14 @@ class _Start:
             # before. The default action would kill it: its lane would show a death.
             self._theirs[sig] = theirs if callable(theirs) else _exit
             signal.signal(sig, self.on_signal)
+
+
+def _leave_lane() -> None:
+    """Say in this worker's lane, if it has one already, that it was not killed."""
+    # An import might wait for one that was interrupted, for ever.
+    current = getattr(sys.modules.get("metrics.shared"), "current", None)
+    if current is not None and (store := current()) is not None:
+        store.leave()
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

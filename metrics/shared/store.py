@@ -71,7 +71,7 @@ class Store:
             after_in_parent=self._after_fork_in_parent,
             after_in_child=self._after_fork_in_child,
         )
-        atexit.register(self._leave)
+        atexit.register(self._end)
 
     # --- the slow path of a write -----------------------------------------------------
 
@@ -406,10 +406,18 @@ class Store:
                 self._hold.try_at_once()
                 self._tend()
 
-    def _leave(self) -> None:
-        """End in order, when Python exits: what is killed leaves another picture."""
+    def leave(self) -> None:
+        """Say that this process ends in order: what is killed leaves another picture.
+
+        For a signal handler that ends the process past Python's exit: it takes no lock.
+        """
+        if self._pid == os.getpid():  # else the lane is that of a parent whose fork no hook told of
+            self._hold.leave()
+
+    def _end(self) -> None:
+        """Do what is to be done when Python exits."""
         self.flush()
-        self._hold.leave()
+        self.leave()
 
     def _notice_fork(self) -> None:
         """Begin anew if this process is a fork that no hook told of."""

@@ -100,6 +100,23 @@ def test_a_worker_that_is_told_to_leave_is_not_counted_as_dead(
         assert harness.conditions(server.health_port) == {"idle": 1}
 
 
+@pytest.mark.parametrize("worker_class", CLASSES)
+def test_a_worker_that_leaves_before_it_serves_is_not_counted_as_dead(
+    tmp_path: Path, worker_class: str
+) -> None:
+    """Its lane, which it has by then, says that it left in order."""
+    notes = tmp_path / "its place is taken"
+    module = "asgi" if worker_class in ("asgi", UVICORN) else "wsgi"
+    argv = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), *NEVER]
+    argv += ["-c", "tests/end_to_end/programs/second_leaves.py", "--workers", "2"]
+    argv += ["--worker-class", worker_class, f"sentinel_project.{module}:application"]
+    with harness.Server(argv, tmp_path, env={"STOP_NOTES": str(notes)}) as server:
+        server.wait_serving()
+        server.wait_ready(notes.exists, "the third worker")
+        assert len(list(server.run_dir.glob("lane-*"))) == 2
+        assert 'sentinel_workers{state="dead"} 0.0' in harness.get(server.port, "/metrics").text
+
+
 def test_logs_are_reopened_for_a_worker_that_starts(tmp_path: Path) -> None:
     """USR1 that comes before a worker has its own handlers is not lost."""
     log, old = tmp_path / "error.log", tmp_path / "error.log.1"

@@ -86,7 +86,8 @@ def test_each_worker_has_a_lane_of_its_own(
         "store.snapshot()",
         "store.mend_lane()",
         "store.flush()",
-        "store._leave()",
+        "store.leave()",
+        "store._end()",
         "if not os.fork(): os._exit(0)",
     ],
 )

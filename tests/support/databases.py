@@ -124,7 +124,8 @@ class Postgres:
         if self._process is not None:
             server = psutil.Process(self._process.pid)
             for process in (server, *server.children()):
-                process.send_signal(sig)
+                with contextlib.suppress(psutil.NoSuchProcess):  # a client's, that left meanwhile
+                    process.send_signal(sig)
 
     def _accepts(self) -> bool:
         with contextlib.suppress(OSError):

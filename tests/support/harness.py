@@ -321,7 +321,8 @@ class Server(Program):
 
     def family(self) -> Family:
         """Return the processes of a `serve`, told apart by their command lines."""
-        roles: dict[str, list[psutil.Process]] = {"application": [], "health": []}
+        arbiters: dict[str, list[psutil.Process]] = {"application": [], "health": []}
+        workers: dict[str, list[psutil.Process]] = {"application": [], "health": []}
         for process in self.members():
             with contextlib.suppress(psutil.Error):
                 words = process.cmdline()
@@ -330,14 +331,14 @@ class Server(Program):
                     ("health", "health.server"),
                 ):
                     if module in words:
-                        roles[role].append(process)
-        arbiters = {name: [p for p in ps if p.ppid() == self.pid] for name, ps in roles.items()}
+                        group = arbiters if process.ppid() == self.pid else workers
+                        group[role].append(process)
         return Family(
             parent=psutil.Process(self.pid),
             arbiter=arbiters["application"],
-            workers=[p for p in roles["application"] if p not in arbiters["application"]],
+            workers=workers["application"],
             health_arbiter=arbiters["health"],
-            health_workers=[p for p in roles["health"] if p not in arbiters["health"]],
+            health_workers=workers["health"],
         )
 
     def wait_serving(self, *ports: int) -> Self:

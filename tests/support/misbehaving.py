@@ -190,16 +190,17 @@ class Redis:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it accepts connections."""
+        """Start it, and wait until it answers: by then each of its sockets is open."""
         self._process = subprocess.Popen(self._argv(), stdout=subprocess.DEVNULL)
 
-        def accepts() -> bool:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return True
+        def answers() -> bool:
+            address = ("127.0.0.1", self.port)
+            with contextlib.suppress(OSError), socket.create_connection(address, 1) as connection:
+                connection.sendall(b"PING\r\n")
+                return bool(connection.recv(1))
             return False
 
-        wait_until(accepts, "redis-server")
+        wait_until(answers, "redis-server")
 
     def _argv(self) -> list[str]:
         argv = [self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
