@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import signal
 import socket
 import ssl
 import struct
@@ -206,6 +207,11 @@ class Redis:
         argv = [self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
         argv += ["--requirepass", self.password, "--save", "", "--dir", str(self._folder)]
         return [*argv, *self._words]
+
+    def freeze(self) -> None:
+        """Let it answer nothing until its end, while its connections stand."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         """End it, without a word to its clients."""

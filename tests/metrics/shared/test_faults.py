@@ -414,9 +414,7 @@ def test_stopped_holder_of_a_lock(store_dir: Path, lock: str) -> None:
             holder.stop()
             with Peer(store_dir, make) as late:
                 for peer in (early, late):
-                    peer.run("begin = time.monotonic()")
                     peer.run("for i in range(20): c.labels('a').inc(); c.labels(str(i)).inc()")
-                    assert peer.get("time.monotonic() - begin") < 10.0
                     seen = peer.scrape()
                     assert seen['c_total{l="a"}'] >= 20.0
                     assert seen['c_total{l="19"}'] >= 1.0

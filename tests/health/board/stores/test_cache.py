@@ -45,7 +45,7 @@ def test_a_host_whose_clock_is_wrong_shares_the_board(
 
 
 def test_redis_gone_and_back(tmp_path: Path) -> None:
-    """Without the cache the board is stale, reading it stays quick, and it recovers by itself."""
+    """Without the cache the board is stale, and it recovers by itself."""
     backends = {"b": {"PROBE": lambda: None, "INTERVAL": 0.6, "TIMEOUT": 0.2}}
     redis = Redis(tmp_path)
     with redis, redis_cache(redis):
@@ -54,9 +54,14 @@ def test_redis_gone_and_back(tmp_path: Path) -> None:
             wait_until(lambda: board.is_healthy("b"), "healthy")
             redis.stop()
             wait_until(lambda: board["b"].state(clock.now()) == "stale", "stale")
-            began = time.monotonic()
-            for _ in range(1000):
-                board.any_healthy()
-            assert time.monotonic() - began < 5
             redis.start()
             wait_until(lambda: board.is_healthy("b"), "healthy again")
+
+
+def test_reading_does_not_wait_for_a_cache_that_hangs(tmp_path: Path) -> None:
+    """A thousand reads, each of which would take a second, end."""
+    with Redis(tmp_path) as redis, redis_cache(redis):
+        board = BackendHealthMap(CacheStore("default"))
+        board.report("b", True, max_age=3600)
+        redis.freeze()
+        assert all(board.any_healthy() for _ in range(1000))
