@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 
-def be_heard() -> None:
+def ensure_handler() -> None:
     """Send INFO and above of our loggers to stderr, if nobody has a handler for them.
 
     Django's default LOGGING has none, so a drain or a backend's change would go unseen.

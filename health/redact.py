@@ -29,7 +29,7 @@ _NAMED = re.compile(
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 
 
-def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return ``text`` on one line, cut to `MAX_TEXT`, without what looks like a credential.
 
     ``secrets`` are values known to be secret; each is masked wherever it stands. What

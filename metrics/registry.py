@@ -107,11 +107,11 @@ class Metrics:
             # raises, if any does. metrics.shared.values says why this needs no lock.
             try:
                 cells = store.cells
-                cells[seconds._cell] += duration_secs
-                cells[bucket._cell] += 1.0
-                cells[requests._cell] += 1.0
+                cells[seconds.cell] += duration_secs
+                cells[bucket.cell] += 1.0
+                cells[requests.cell] += 1.0
                 if errors is not None:
-                    cells[errors._cell] += 1.0
+                    cells[errors.cell] += 1.0
                 return
             except IndexError:
                 pass

@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import Counter, Gauge, Histogram
 
 from metrics import shared
-from metrics.access.rules import Access, Verdict, configured
+from metrics.access.rules import Access, Decision, configured
 from metrics.conf import conf
 from metrics.exposition import accepts_gzip, negotiate
 from metrics.registries import REGISTRY
@@ -136,16 +136,16 @@ def _answer(request: HttpRequest, scraper: Scraper) -> HttpResponse:
 
 def _refusal(request: HttpRequest, access: Access) -> HttpResponse | None:
     """Return the answer to one who may not scrape; it never says why."""
-    verdict = access.judge(
+    decision = access.judge(
         request.META.get("REMOTE_ADDR") or "",
         request.headers.get("X-Forwarded-For", ""),
         request.headers.get("Authorization", ""),
     )
-    if verdict is Verdict.UNAUTHORIZED:
+    if decision is Decision.UNAUTHORIZED:
         return _plain("Unauthorized", 401, **{"WWW-Authenticate": access.challenge})
-    if verdict is Verdict.BUSY:
+    if decision is Decision.BUSY:
         return _too_many()
-    return _plain("Forbidden", 403) if verdict is Verdict.FORBIDDEN else None
+    return _plain("Forbidden", 403) if decision is Decision.FORBIDDEN else None
 
 
 def _too_many() -> HttpResponse:

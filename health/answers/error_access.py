@@ -1,4 +1,4 @@
-"""Whose eyes may see what a backend's error says (``SENTINEL_HEALTH_DETAILS``)."""
+"""Who may see what a backend's error says (``SENTINEL_HEALTH_DETAILS``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from health.conf import conf
 from metrics.access import validation
-from metrics.access.rules import Access, Verdict
+from metrics.access.rules import Access, Decision
 
 SETTING = "SENTINEL_HEALTH_DETAILS"
 
@@ -28,7 +28,7 @@ def may_see(request: HttpRequest) -> bool:
         meta.get("HTTP_X_FORWARDED_FOR", ""),
         meta.get("HTTP_AUTHORIZATION", ""),
     )
-    return judged is Verdict.GRANTED
+    return judged is Decision.GRANTED
 
 
 def configured() -> Access | None:

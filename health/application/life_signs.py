@@ -20,7 +20,7 @@ _LIVED = b"1"
 """What the first byte is as soon as a worker has lived; the words come after it."""
 
 
-class Vitals:
+class LifeSigns:
     """The memory behind one descriptor, which stays open as long as this object's process."""
 
     def __init__(self, descriptor: int) -> None:
@@ -28,11 +28,11 @@ class Vitals:
         self._shown_by = 0
 
     @classmethod
-    def create(cls) -> Vitals:
+    def create(cls) -> LifeSigns:
         """Make the memory. Raises OSError."""
         if hasattr(os, "memfd_create"):
             with contextlib.suppress(OSError):  # a container may forbid it
-                return cls(os.memfd_create("sentinel-vitals"))
+                return cls(os.memfd_create("sentinel-life"))
         with tempfile.TemporaryFile() as file:
             return cls(os.dup(file.fileno()))
 
@@ -76,17 +76,17 @@ class Vitals:
         return " ".join(data.decode(errors="replace").split())
 
 
-_current: Vitals | None = None
+_current: LifeSigns | None = None
 
 
-def inherit(descriptor: int) -> Vitals:
+def inherit(descriptor: int) -> LifeSigns:
     """Take the memory over in a process that `serve` started, and in those it forks."""
     global _current
     os.set_inheritable(descriptor, False)
-    _current = Vitals(descriptor)
+    _current = LifeSigns(descriptor)
     return _current
 
 
-def current() -> Vitals | None:
+def current() -> LifeSigns | None:
     """Return what this process inherited; None where no `serve` started it."""
     return _current

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import psutil
 
 RESTART_SECONDS = 10.0
-"""How long a server that lives may be without a worker before it is held for dead."""
+"""How long a server that lives may be without a worker before it counts as dead."""
 
 
 class _Memory:

@@ -85,7 +85,7 @@ class Application:
 
     @property
     def trouble(self) -> str | None:
-        """Why the application is to be held for dead, or None while it lives.
+        """Why the application counts as dead, or None while it lives.
 
         Being saturated is not death, nor is what cannot be told.
         """

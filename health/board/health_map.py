@@ -16,7 +16,7 @@ from health.core.backend import BackendHealth, Observation
 from health.core.document import Document, Event
 from health.election import Election
 from health.families import FAULTS
-from health.redact import scrub
+from health.redact import redact
 
 if TYPE_CHECKING:
     from health.core.document import Change
@@ -65,7 +65,7 @@ class BackendHealthMap:
         name that SENTINEL_BACKENDS could not have, and for times that are none.
         """
         _demand_report(name, healthy, latency, error, max_age)
-        seen = Observation(healthy, latency, None if error is None else scrub(error))
+        seen = Observation(healthy, latency, None if error is None else redact(error))
         try:
             self.observe({name: seen}, prepare=lambda d: d.with_max_age(name, max_age))
         except Exception as e:  # noqa: BLE001 - a cache raises what it likes

@@ -7,7 +7,7 @@ import logging
 from health.conf.backends import BackendConfig
 from health.prober.pool import Run
 from health.probes import Probe, ProbeError, build
-from health.redact import scrub
+from health.redact import redact
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def describe(run: Run) -> str | None:
         text = str(run.error)
         if not isinstance(run.error, ProbeError):
             text = f"{name}: {text}" if text else name
-        return scrub(text, run.probe.secrets())
+        return redact(text, run.probe.secrets())
     except Exception:  # noqa: BLE001 - an error may be somebody's that cannot tell of itself
         return name
 

@@ -17,7 +17,7 @@ import urllib3
 
 from health.conf.webhook import WebhookConfig
 from health.core.backend import BackendHealth
-from health.redact import scrub, secrets_in
+from health.redact import redact, secrets_in
 
 
 class WebhookError(Exception):
@@ -86,6 +86,6 @@ def _send(config: WebhookConfig, message: dict[str, Any]) -> None:
             )
             response.close()
     except (urllib3.exceptions.HTTPError, OSError) as e:
-        raise WebhookError(scrub(str(e), secrets_in(WebhookConfig, vars(config)))) from e
+        raise WebhookError(redact(str(e), secrets_in(WebhookConfig, vars(config)))) from e
     if response.status // 100 != 2:
         raise WebhookError(f"the webhook answered with status {response.status}")

@@ -13,7 +13,7 @@ from health.conf.backends import SETTING, BackendConfig
 from health.probes.base import Probe
 from health.probes.functions import CallableProbe, HealthCheckProbe, is_health_check
 from health.probes.options import problem_of_call, problems
-from health.redact import scrub, secrets_in
+from health.redact import redact, secrets_in
 
 P = TypeVar("P")
 
@@ -59,5 +59,5 @@ def _make(cls: type[P], options: Mapping[str, Any], path: str) -> P:
     try:
         return cls(**options)
     except Exception as e:
-        said = scrub(str(e), secrets_in(cls, options))
+        said = redact(str(e), secrets_in(cls, options))
         raise ImproperlyConfigured(f"{path}['OPTIONS']: {said}") from e

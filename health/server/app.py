@@ -36,5 +36,5 @@ def start_prober() -> None:
     from health import logs
     from health.prober import autostart
 
-    logs.be_heard()
+    logs.ensure_handler()
     autostart.ensure_started()

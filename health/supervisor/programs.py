@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from health.application.life_signs import Vitals, inherit
+from health.application.life_signs import LifeSigns, inherit
 from health.supervisor.parent_death import die_with_parent
 
 APPLICATION, HEALTH = "health.supervisor", "health.server"
@@ -27,7 +27,7 @@ def application_argv(
     *,
     health_bind: str,
     run_dir: str,
-    vitals: Vitals,
+    signs: LifeSigns,
 ) -> list[str]:
     """Return the command of the application's gunicorn, a child of this process.
 
@@ -35,19 +35,19 @@ def application_argv(
     the health server, ``run_dir`` the run directory, each empty where there is none.
     """
     return [
-        *_command(APPLICATION, vitals),
+        *_command(APPLICATION, signs),
         *("--bind", health_bind, "--run-dir", run_dir),
         *("--wsgi-app", wsgi_app, "--asgi-app", asgi_app, "--", *words),
     ]
 
 
-def health_argv(bind: str, *, vitals: Vitals | None = None) -> list[str]:
+def health_argv(bind: str, *, signs: LifeSigns | None = None) -> list[str]:
     """Return the command of the health server.
 
-    With ``vitals``, which it shares with the application, it is a child of this
+    With ``signs``, which it shares with the application, it is a child of this
     process; without, it stands alone.
     """
-    return [*_command(HEALTH, vitals), "--bind", bind]
+    return [*_command(HEALTH, signs), "--bind", bind]
 
 
 def open_standard_descriptors() -> None:
@@ -68,19 +68,19 @@ def begin(module: str, options: Sequence[str], words: Sequence[str]) -> argparse
     open_standard_descriptors()
     parser = argparse.ArgumentParser(prog=f"python -m {module}")
     parser.add_argument("--parent", type=int)
-    parser.add_argument("--vitals", type=int)
+    parser.add_argument("--life-signs", type=int)
     for option in options:
         parser.add_argument(option, default="")
     given = parser.parse_args(words)
     if given.parent is not None:
         die_with_parent(given.parent)
-    if given.vitals is not None:
-        inherit(given.vitals)
+    if given.life_signs is not None:
+        inherit(given.life_signs)
     return given
 
 
-def _command(module: str, vitals: Vitals | None) -> list[str]:
+def _command(module: str, signs: LifeSigns | None) -> list[str]:
     head = [sys.executable, "-m", module]
-    if vitals is None:
+    if signs is None:
         return head
-    return [*head, "--parent", str(os.getpid()), "--vitals", str(vitals.descriptor)]
+    return [*head, "--parent", str(os.getpid()), "--life-signs", str(signs.descriptor)]

@@ -12,8 +12,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _network(text: str) -> Network:
-    """Parse a network; IPv4 in IPv6's clothes becomes IPv4, as addresses do."""
+def parse_network(text: str) -> Network:
+    """Parse a network; IPv4 mapped into IPv6 becomes IPv4, as addresses do."""
     network = ipaddress.ip_network(text.strip())
     first = getattr(network.network_address, "ipv4_mapped", None)
     if first is None or network.prefixlen < 96:
@@ -21,8 +21,8 @@ def _network(text: str) -> Network:
     return ipaddress.IPv4Network((first, network.prefixlen - 96))
 
 
-def _address(text: str) -> Address | None:
-    """Parse an address, with a port perhaps; IPv4 in IPv6's clothes becomes IPv4."""
+def parse_address(text: str) -> Address | None:
+    """Parse an address, with a port perhaps; IPv4 mapped into IPv6 becomes IPv4."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -36,5 +36,6 @@ def _address(text: str) -> Address | None:
     return mapped if isinstance(mapped, ipaddress.IPv4Address) else address
 
 
-def _within(address: Address | None, networks: Iterable[Network]) -> bool:
+def is_within(address: Address | None, networks: Iterable[Network]) -> bool:
+    """Whether ``address`` is one, and lies in one of ``networks``."""
     return address is not None and any(address in network for network in networks)

@@ -15,7 +15,7 @@ class TooManyPasswordsError(Exception):
     """So many passwords are being checked just now that this one was not."""
 
 
-class _PasswordMemory:
+class PasswordMemory:
     """Check passwords against hashes, and remember the right ones under a secret of its own.
 
     A hash is slow on purpose, and a scraper sends the same password every time. What is

@@ -1,7 +1,7 @@
 """Who may scrape: bearer tokens, basic auth and networks (``SENTINEL_METRICS_ACCESS``).
 
-Follows RFC 6750 and RFC 7617 for the credentials. Whoever is turned away does not
-learn which part of his request was wrong, nor does the time of the answer tell.
+Follows RFC 6750 and RFC 7617 for the credentials. A client that is refused does
+not learn which part of its request was wrong, not even from the time of the answer.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from metrics.access.networks import UNIX, Address, _address, _network, _within
-from metrics.access.passwords import TooManyPasswordsError, _PasswordMemory
+from metrics.access.networks import UNIX, Address, is_within, parse_address, parse_network
+from metrics.access.passwords import PasswordMemory, TooManyPasswordsError
 from metrics.access.tokens import TokenFile, digest
 from metrics.access.validation import problems
 from metrics.conf import conf
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """What to answer: the scrape, 401, 403, or 503 where too many passwords are checked."""
 
     GRANTED = 200
@@ -45,11 +45,11 @@ class Access:
         self._tokens = frozenset(digest(token) for token in setting.get("BEARER", ()))
         self._files = [TokenFile(path) for path in setting.get("BEARER_FILES", ())]
         self._users: dict[str, str] = dict(setting.get("BASIC", {}))
-        self._networks = [_network(text) for text in setting.get("NETWORKS", ())]
+        self._networks = [parse_network(text) for text in setting.get("NETWORKS", ())]
         proxies = list(setting.get("TRUSTED_PROXIES", ()))
         self._unix_is_proxy = UNIX in proxies
-        self._proxies = [_network(text) for text in proxies if text != UNIX]
-        self._passwords = _PasswordMemory()
+        self._proxies = [parse_network(text) for text in proxies if text != UNIX]
+        self._passwords = PasswordMemory()
 
     @property
     def challenge(self) -> str:
@@ -61,15 +61,15 @@ class Access:
             schemes.append('Basic realm="metrics", charset="UTF-8"')
         return ", ".join(schemes)
 
-    def judge(self, peer: str, forwarded_for: str, authorization: str) -> Verdict:
+    def judge(self, peer: str, forwarded_for: str, authorization: str) -> Decision:
         """Decide about a request by its peer's address and two of its headers.
 
         ``peer`` is empty for a Unix socket; a header that is missing is empty.
         """
-        if self._networks and not _within(self._client(peer, forwarded_for), self._networks):
-            return Verdict.FORBIDDEN
+        if self._networks and not is_within(self._client(peer, forwarded_for), self._networks):
+            return Decision.FORBIDDEN
         if not (self._tokens or self._files or self._users):
-            return Verdict.GRANTED
+            return Decision.GRANTED
         scheme, _, credentials = authorization.strip().partition(" ")
         granted = False
         try:
@@ -78,17 +78,17 @@ class Access:
             elif scheme.lower() == "basic":
                 granted = self._knows_user(credentials.strip())
         except TooManyPasswordsError:
-            return Verdict.BUSY
-        return Verdict.GRANTED if granted else Verdict.UNAUTHORIZED
+            return Decision.BUSY
+        return Decision.GRANTED if granted else Decision.UNAUTHORIZED
 
     def _client(self, peer: str, forwarded_for: str) -> Address | None:
         """Return who asks; behind trusted proxies, whom the first of them names."""
-        address = _address(peer)
-        trusted = _within(address, self._proxies) or (not peer and self._unix_is_proxy)
+        address = parse_address(peer)
+        trusted = is_within(address, self._proxies) or (not peer and self._unix_is_proxy)
         hops = [hop for hop in forwarded_for.split(",") if hop.strip()]
         while trusted and hops:
-            address = _address(hops.pop())
-            trusted = _within(address, self._proxies)
+            address = parse_address(hops.pop())
+            trusted = is_within(address, self._proxies)
         return address
 
     def _knows_token(self, token: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from django.contrib.auth.hashers import identify_hasher
 
-from metrics.access.networks import UNIX, _network
+from metrics.access.networks import UNIX, parse_network
 from metrics.access.tokens import is_token
 
 SETTING = "SENTINEL_METRICS_ACCESS"
@@ -60,7 +60,7 @@ def _list_problems(key: str, items: object) -> Iterable[str]:
                 yield f"{path} must be printable ASCII without spaces around it"
         elif not (key == "TRUSTED_PROXIES" and item == UNIX):
             try:
-                _network(item)
+                parse_network(item)
             except ValueError as e:
                 proxies = f", or {UNIX!r}" if key == "TRUSTED_PROXIES" else ""
                 yield (

@@ -86,7 +86,7 @@ class Store:
     def slow_get(self, value: Value) -> float:
         """Return this process's share of a value that is not to be had from ``cells``."""
         self._notice_fork()
-        return self._hold.get(value._cell) - value._base
+        return self._hold.get(value.cell) - value._base
 
     def _write(self, value: Value, amount: float, when: float, absolute: bool) -> None:
         with self._alone():
@@ -126,7 +126,7 @@ class Store:
         finally:
             while self._pending:
                 value, amount, when, absolute = self._pending.pop(0)
-                self._hold.apply(value._cell, amount, when, absolute)
+                self._hold.apply(value.cell, amount, when, absolute)
             self._busy = False
 
     def _get_ready(self) -> None:
@@ -213,7 +213,7 @@ class Store:
         with self._alone():
             cell, kept = self._enter(key, labelvalues, help_text)
             for value in values:
-                value._cell = cell + value.offset
+                value.cell = cell + value.offset
             self._begin(values)
             if kept == labelvalues:
                 self._table.add(key, kept, values)
@@ -225,7 +225,7 @@ class Store:
     def _begin(self, values: Iterable[Value]) -> None:
         """Let new values begin at 0 for their process, whatever their cells hold already."""
         for value in values:
-            value._base = self._hold.get(value._cell)
+            value._base = self._hold.get(value.cell)
 
     def release(self, values: Iterable[Value]) -> None:
         """Let go of the values of a metric that is unregistered: one made anew gets others."""
@@ -299,13 +299,13 @@ class Store:
             if not self._busy and self._hold.lane is not None:
                 with self._working():
                     if file := self._hold.open_exemplars():
-                        file.put(value._cell, exemplar)
+                        file.put(value.cell, exemplar)
 
     def get_exemplar(self, value: Value) -> Exemplar | None:
         """Return the newest exemplar that this process's lane has."""
         self._notice_fork()
         file = self._hold.exemplars
-        return file.newest.get(value._cell) if file else None
+        return file.newest.get(value.cell) if file else None
 
     # --- reading ----------------------------------------------------------------------
 

@@ -50,19 +50,19 @@ class Value:
     before, or a metric that was unregistered and made again. ``_base`` is how much that is.
     """
 
-    __slots__ = ("__weakref__", "_base", "_cell", "_store", "offset")
+    __slots__ = ("__weakref__", "_base", "_store", "cell", "offset")
     _multiprocess = True
 
     def __init__(self, store: Cells, cell: int, offset: int) -> None:
         self._store = store
-        self._cell = cell
+        self.cell = cell
         self._base = 0.0
         self.offset = offset
 
     def inc(self, amount: float) -> None:
         """Add ``amount``."""
         try:
-            self._store.cells[self._cell] += amount
+            self._store.cells[self.cell] += amount
         except IndexError:
             self._store.slow_add(self, amount)
 
@@ -70,14 +70,14 @@ class Value:
         """Set this process's share to ``value``; prometheus_client resets counters so."""
         self._base = 0.0
         try:
-            self._store.cells[self._cell] = value
+            self._store.cells[self.cell] = value
         except IndexError:
             self._store.slow_set(self, value)
 
     def get(self) -> float:
         """Return what was counted through this object, or another of the same metric."""
         try:
-            return self._store.cells[self._cell] - self._base
+            return self._store.cells[self.cell] - self._base
         except IndexError:
             return self._store.slow_get(self)
 
@@ -98,7 +98,7 @@ class GaugeValue(Value):
     def inc(self, amount: float) -> None:
         """Add ``amount``, which may be negative."""
         now = time.time()
-        cell = self._cell
+        cell = self.cell
         try:
             cells = self._store.cells
             cells[cell] += amount
@@ -109,7 +109,7 @@ class GaugeValue(Value):
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Set it; ``timestamp`` is in unix seconds, and now if not given."""
         now = timestamp or time.time()
-        cell = self._cell
+        cell = self.cell
         try:
             cells = self._store.cells
             cells[cell] = value

@@ -77,7 +77,7 @@ def test_signals_are_passed_on(tmp_path: Path) -> None:
         harness.wait_until(lambda: len(server.family().workers) == 2, "two workers")
         harness.wait_until(
             lambda: harness.conditions(server.health_port) == {"idle": 2},
-            "none that is held for dead",
+            "none that counts as dead",
         )
         health = {p.pid for p in server.family().health_workers}
         parent.send_signal(signal.SIGHUP)

@@ -180,7 +180,7 @@ def test_a_wrong_option(probe: str, options: dict[str, Any], expected: str) -> N
 
 
 def test_a_refused_option_shows_no_secret() -> None:
-    """What a probe says of an option it refuses is scrubbed of the secret ones."""
+    """What a probe says of an option it refuses has the secret ones redacted."""
     options = {"url": "http://h:99999/?key=s3cr3t"}
     ((_, message),) = found(
         SENTINEL_BACKENDS={"db": {"PROBE": "health.probes.HTTPProbe", "OPTIONS": options}}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.harness import ROOT
 
-TWICE = "from health.logs import be_heard; be_heard(); be_heard();"
+TWICE = "from health.logs import ensure_handler; ensure_handler(); ensure_handler();"
 SAY = "import logging; logging.getLogger('health.prober.autostart').info('probing');"
 
 

@@ -50,7 +50,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _loop(self) -> None:
-        logs.be_heard()
+        logs.ensure_handler()
         prober = Prober()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: prober.stop())

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from gunicorn.config import Config
 
 from health import logs
-from health.application.life_signs import Vitals
+from health.application.life_signs import LifeSigns
 from health.conf import conf
 from health.supervisor import addresses, environment, preparation, programs, systemd_sockets
 from health.supervisor.child import Child
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         """Serve until the end; exits with the parent's status."""
         programs.open_standard_descriptors()
         environment.provide_temporary_directory()
-        logs.be_heard()
+        logs.ensure_handler()
         health_bind = given["health_bind"] or environment.health_bind()
         sockets = systemd_sockets.take()
         if sockets.application is not None:
@@ -85,7 +85,7 @@ class Command(BaseCommand):
         except ValueError as e:
             raise CommandError(str(e)) from e
         path = {"PYTHONPATH": os.pathsep.join(filter(None, _search_path()))}
-        vitals = Vitals.create()
+        signs = LifeSigns.create()
         application = Child(
             "application",
             programs.application_argv(
@@ -94,18 +94,18 @@ class Command(BaseCommand):
                 words,
                 health_bind=health_bind,
                 run_dir=str(conf.run_dir or ""),
-                vitals=vitals,
+                signs=signs,
             ),
             # What a gunicorn.conf.py for a gunicorn alone binds too is the health server's.
             env={**path, "SENTINEL_HEALTH_BIND": ""},
-            pass_fds=[*sockets.for_application(), vitals.descriptor],
+            pass_fds=[*sockets.for_application(), signs.descriptor],
         )
         health = Child(
             "health server",
-            programs.health_argv(health_bind, vitals=vitals),
+            programs.health_argv(health_bind, signs=signs),
             # systemd is to hear READY from the application alone
             env={**path, "NOTIFY_SOCKET": ""},
-            pass_fds=[*sockets.for_health(), vitals.descriptor],
+            pass_fds=[*sockets.for_health(), signs.descriptor],
         )
         preparation.begin()
         supervisor = Supervisor(
@@ -119,7 +119,7 @@ class Command(BaseCommand):
             lock.release()
         if failure is not None:
             # the last line, since what was said at the time is buried under others
-            why = vitals.words()
+            why = signs.words()
             raise CommandError(f"{failure}: {why}" if why else failure, returncode=status)
         sys.exit(status)
 

@@ -62,7 +62,7 @@ class Activity:
         return token
 
     def end(self, token: int) -> None:
-        """Note that the request ended. A token of before a fork is of no account."""
+        """Note that the request ended. A token from before a fork is ignored."""
         with self._lock:
             self._began.pop(token, None)
             self._unwatched.discard(token)

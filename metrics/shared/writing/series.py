@@ -111,9 +111,9 @@ class SeriesTable:
             return []
         found: dict[FamilyKey, FamilyRecord] = {}
         for (key, labelvalues), values in list(self._values.items()):
-            if values[0]._cell >= PROVISIONAL:
+            if values[0].cell >= PROVISIONAL:
                 record = found.setdefault(key, FamilyRecord(-1, key, self._help[key]))
-                record.series[labelvalues] = values[0]._cell - values[0].offset
+                record.series[labelvalues] = values[0].cell - values[0].offset
         return list(found.values())
 
     # --- cells ------------------------------------------------------------------------
@@ -145,12 +145,12 @@ class SeriesTable:
     def enter_homeless(self, key: FamilyKey, labelvalues: LabelValues) -> tuple[int, LabelValues]:
         """Return the same for a series that the index cannot take now."""
         if known := self.get(key, labelvalues):
-            return known[0]._cell - known[0].offset, labelvalues
+            return known[0].cell - known[0].offset, labelvalues
         made = self._provisional.get(key.name, 0)
         if is_limited(key) and made >= self._max_series():
             labelvalues = (OVERFLOW,) * len(labelvalues)
             if known := self.get(key, labelvalues):
-                return known[0]._cell - known[0].offset, labelvalues
+                return known[0].cell - known[0].offset, labelvalues
             self._first_folds.add(key.name)
         self._provisional[key.name] = made + 1
         self.homeless = True
@@ -214,9 +214,7 @@ class SeriesTable:
 
     def cells(self) -> set[int]:
         """Return all cells that this process writes to."""
-        return {
-            value._cell + i for series, value in self._numbered() for i in range(_width(series))
-        }
+        return {value.cell + i for series, value in self._numbered() for i in range(_width(series))}
 
     def renumber(self, files: Directory) -> None:
         """Give every series the cell it has in the index now, and take its values along.
@@ -245,7 +243,7 @@ class SeriesTable:
         numbered = list(self._numbered())
         for series, value in numbered:
             if series not in firsts:
-                first = value._cell - value.offset
+                first = value.cell - value.offset
                 firsts[series] = first if first >= PROVISIONAL else self._new_provisional(series[0])
         self._move((series, value, firsts[series]) for series, value in numbered)
 
@@ -261,10 +259,10 @@ class SeriesTable:
         moves: dict[int, int] = {}
         moved: list[tuple[SeriesKey, Value]] = []
         for series, value, first in wanted:
-            if first is not None and value._cell != first + value.offset:
+            if first is not None and value.cell != first + value.offset:
                 for place in range(_width(series)):
-                    moves[value._cell + place] = first + value.offset + place
-                value._cell = first + value.offset
+                    moves[value.cell + place] = first + value.offset + place
+                value.cell = first + value.offset
                 moved.append((series, value))
         self._hold.move(moves)
         if (lane := self._hold.lane) is not None:
@@ -279,7 +277,7 @@ def full_name(key: FamilyKey) -> str:
 
 def _leave_out(series: SeriesKey, value: Value, cells: Sequence[float]) -> None:
     """Let a value be without what its new cell holds already: others counted that."""
-    if series[0].type != "gauge" and value._cell < len(cells) and (held := cells[value._cell]):
+    if series[0].type != "gauge" and value.cell < len(cells) and (held := cells[value.cell]):
         value._base += held
 
 

@@ -7,7 +7,7 @@ from health.application import life_signs
 
 def test_last_words_fit_on_a_line() -> None:
     """The latest are kept, and none there are at the start."""
-    mine = life_signs.Vitals.create()
+    mine = life_signs.LifeSigns.create()
     assert (mine.words(), mine.anyone_lives(), mine.anyone_lived()) == ("", False, False)
     mine.say("a long story\nin many lines " + "x" * 5000)
     assert mine.words().startswith("a long story in many lines xxx")

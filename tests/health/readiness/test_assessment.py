@@ -58,7 +58,7 @@ def picky(backends: Mapping[str, Any]) -> bool:
 
 
 def test_a_policy_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Anybody may ask, as often as he likes, for what a policy did not expect."""
+    """Anybody may ask, as often as they like, for what a policy did not expect."""
     board = BackendHealthMap()
     for name in ("c", "d"):
         board.report(name, True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.contrib.auth.hashers import make_password
 
-from metrics.access.rules import Access, Verdict
+from metrics.access.rules import Access, Decision
 
 HASH = make_password("geheim", salt="salt", hasher="pbkdf2_sha256")
 
 
-GRANTED, UNAUTHORIZED, FORBIDDEN = Verdict.GRANTED, Verdict.UNAUTHORIZED, Verdict.FORBIDDEN
+GRANTED, UNAUTHORIZED, FORBIDDEN = Decision.GRANTED, Decision.UNAUTHORIZED, Decision.FORBIDDEN
 
 
 def basic(user: str, password: str) -> str:
@@ -20,6 +20,6 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def judge(setting: dict[str, Any], authorization: str = "", peer: str = "10.0.0.1") -> Verdict:
+def judge(setting: dict[str, Any], authorization: str = "", peer: str = "10.0.0.1") -> Decision:
     """Ask about one request from ``peer``."""
     return Access(setting).judge(peer, "", authorization)

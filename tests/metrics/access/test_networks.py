@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from metrics.access.rules import Access, Verdict
+from metrics.access.rules import Access, Decision
 from tests.metrics.access.credentials import FORBIDDEN, GRANTED, judge
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded_for", "verdict"),
+    ("peer", "forwarded_for", "decision"),
     [
         ("10.1.2.3", "", GRANTED),
         ("11.1.2.3", "", FORBIDDEN),
@@ -32,16 +32,16 @@ from tests.metrics.access.credentials import FORBIDDEN, GRANTED, judge
         ("192.168.0.1", "", FORBIDDEN),
     ],
 )
-def test_networks(peer: str, forwarded_for: str, verdict: Verdict) -> None:
+def test_networks(peer: str, forwarded_for: str, decision: Decision) -> None:
     """The peer's address decides, or what proxies that are named in the setting forward."""
     access = Access(
         {"NETWORKS": ["10.0.0.0/8", "fd00::/16"], "TRUSTED_PROXIES": ["192.168.0.0/24"]}
     )
-    assert access.judge(peer, forwarded_for, "") is verdict
+    assert access.judge(peer, forwarded_for, "") is decision
 
 
 @pytest.mark.parametrize(
-    ("network", "peer", "verdict"),
+    ("network", "peer", "decision"),
     [
         ("::ffff:10.0.0.0/104", "10.1.2.3", GRANTED),
         ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", GRANTED),
@@ -54,9 +54,9 @@ def test_networks(peer: str, forwarded_for: str, verdict: Verdict) -> None:
         ("::1", "0:0:0:0:0:0:0:1", GRANTED),
     ],
 )
-def test_ways_to_write_an_address(network: str, peer: str, verdict: Verdict) -> None:
+def test_ways_to_write_an_address(network: str, peer: str, decision: Decision) -> None:
     """IPv4 is IPv4, however it is dressed, in the setting and on the wire."""
-    assert judge({"NETWORKS": [network]}, peer=peer) is verdict
+    assert judge({"NETWORKS": [network]}, peer=peer) is decision
 
 
 def test_proxy_at_a_unix_socket() -> None:

@@ -12,13 +12,13 @@ from django.contrib.auth.hashers import make_password
 from django.test import Client
 from pytest_django import Settings
 
-from metrics.access.rules import Access, Verdict, configured
+from metrics.access.rules import Access, Decision, configured
 from tests.metrics.access.credentials import GRANTED, HASH, UNAUTHORIZED, basic, judge
 from tests.support.harness import wait_until
 
 
 @pytest.mark.parametrize(
-    ("authorization", "verdict"),
+    ("authorization", "decision"),
     [
         (basic("prometheus", "geheim"), GRANTED),
         (basic("prometheus", "geheim").replace("Basic", "basic"), GRANTED),
@@ -32,9 +32,9 @@ from tests.support.harness import wait_until
         ("Bearer geheim", UNAUTHORIZED),
     ],
 )
-def test_basic(authorization: str, verdict: Verdict) -> None:
+def test_basic(authorization: str, decision: Decision) -> None:
     """A user with the right password may scrape; every other answer is the same."""
-    assert judge({"BASIC": {"prometheus": HASH}}, authorization) is verdict
+    assert judge({"BASIC": {"prometheus": HASH}}, authorization) is decision
 
 
 def test_a_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,8 +47,8 @@ def test_a_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("metrics.access.passwords.check_password", check)
     access = Access({"BASIC": {"prometheus": HASH}})
-    for password, verdict in [("geheim", GRANTED), ("wrong", UNAUTHORIZED)] * 3:
-        assert access.judge("", "", basic("prometheus", password)) is verdict
+    for password, decision in [("geheim", GRANTED), ("wrong", UNAUTHORIZED)] * 3:
+        assert access.judge("", "", basic("prometheus", password)) is decision
     assert [password for password, _ in calls] == ["geheim", "wrong", "wrong", "wrong"]
 
 

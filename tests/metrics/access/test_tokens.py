@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from metrics.access.rules import Access, Verdict
+from metrics.access.rules import Access, Decision
 from tests.metrics.access.credentials import GRANTED, UNAUTHORIZED, basic, judge
 
 
 @pytest.mark.parametrize(
-    ("authorization", "verdict"),
+    ("authorization", "decision"),
     [
         ("Bearer new", GRANTED),
         ("bearer old", GRANTED),
@@ -28,9 +28,9 @@ from tests.metrics.access.credentials import GRANTED, UNAUTHORIZED, basic, judge
         ("", UNAUTHORIZED),
     ],
 )
-def test_bearer(authorization: str, verdict: Verdict) -> None:
+def test_bearer(authorization: str, decision: Decision) -> None:
     """Any of several tokens opens, so that one can replace another; nothing else does."""
-    assert judge({"BEARER": ["old", "new"]}, authorization) is verdict
+    assert judge({"BEARER": ["old", "new"]}, authorization) is decision
 
 
 def test_token_file_is_read_again(tmp_path: Path) -> None:

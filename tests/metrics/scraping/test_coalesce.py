@@ -93,7 +93,7 @@ def test_who_has_little_time_left_takes_what_there_is(
     monkeypatch.setattr(flight._changed, "wait", wait_and_tell)
     two, results = in_background(lambda: flight.run(lambda: "second", 95.0))
     waiting.wait(30)
-    with flight._changed:  # from here on he really waits
+    with flight._changed:  # from here on it really waits
         clock[0] = took
     gate.set()
     for thread in (one, two):
