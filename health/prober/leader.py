@@ -30,6 +30,7 @@ from health.prober.pool import ProbePool
 from health.prober.publisher import Publisher
 from health.prober.schedule import Round, Target
 from health.readiness.assessment import settle
+from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -77,20 +78,24 @@ class Prober:
 
     def run_forever(self) -> None:
         """Stand by until it is this process's turn, then probe, until `stop`."""
-        failing = False
+        failures = FailureLog(logger)
+        waiting = False
         self._board.document()  # one in a cache is followed from the first look on
         while not self._stopping.is_set():
             try:
                 with scoped_connections():
                     won = self._election.win()
+                failures.all_ended()
                 if won:
-                    failing = False
+                    waiting = False
                     self._lead()
-            except Exception as e:
+                elif not waiting:
+                    waiting = True
+                    logger.info("another process probes: process %d stands by", os.getpid())
+            except Exception as e:  # noqa: BLE001 - whatever it is, probing goes on
                 FAULTS.labels("election").inc()
-                if not failing:
-                    logger.exception("the prober cannot do its work, will go on trying: %s", e)
-                failing = True
+                message = "the prober cannot do its work, will go on trying: %s"
+                failures.failed(message, e, cause=e)
             self._stopping.wait(self._standby_seconds)
 
     @property

@@ -8,7 +8,6 @@ import json
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -31,7 +30,7 @@ def test_a_killed_prober_is_replaced_within_an_interval(tmp_path: Path) -> None:
     with Program(LOOP, log=tmp_path / "first.log", env=env) as first:
         first.wait_ready(lambda: board.any_healthy(), "healthy")
         with Program(LOOP, log=tmp_path / "second.log", env=env) as second:
-            time.sleep(1)  # it stands by
+            second.wait_ready(lambda: "stands by" in second.output, "that it stands by")
             assert "probing" not in second.output
             first.process.send_signal(signal.SIGKILL)
             first.process.wait()

@@ -116,6 +116,8 @@ class Command(BaseCommand):
             raise SystemExit(0) from None
         except OSError as e:
             raise CommandError(f"cannot dump the metrics: {e}") from e
+        if pattern is not None and text.strip() in ("", "# EOF", "[]"):
+            self.stderr.write(f"No metric has a name that {pattern.pattern!r} matches.")
         for reason in left_out:
             self.stderr.write(f"left out: {reason}")
 

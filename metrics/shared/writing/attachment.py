@@ -18,6 +18,7 @@ from metrics.shared.files.directory import Directory
 from metrics.shared.files.lanes import PID, Lane
 from metrics.shared.writing.activity import Activity
 from metrics.shared.writing.takeover import drop_damaged_counts, retire_gauges
+from metrics.system.failure_log import FailureLog
 from metrics.system.run_dir import RunDir
 
 logger = logging.getLogger("metrics.shared")
@@ -40,7 +41,7 @@ class Attachment:
         self._run_dir = run_dir
         self._owner: int | None = None
         self._retry_at = 0.0
-        self._said: set[str] = set()
+        self._failures = FailureLog(logger)
         self._to_log: list[tuple[int, str, tuple[object, ...]]] = []
 
     # --- files ------------------------------------------------------------------------
@@ -237,8 +238,7 @@ class Attachment:
             self._retry_at = time.monotonic() + RETRY_SECONDS
         reason = reason_of(error)
         self.unsaved_faults[reason] = self.unsaved_faults.get(reason, 0) + 1
-        if reason not in self._said:
-            self._said.add(reason)
+        if self._failures.is_new(reason):
             message = (
                 "The shared metrics store in %s cannot be written (%s: %s). Process %d counts in"
                 " memory until it can; its figures show only in scrapes that it answers itself."
@@ -253,8 +253,7 @@ class Attachment:
 
     def recovered(self) -> None:
         """Say, if a fault was logged, that it is over."""
-        if self._said:
-            self._said.clear()
+        if self._failures.all_ended():
             self._to_log.append(
                 (logging.WARNING, "The shared metrics store in %s works again.", ())
             )

@@ -48,6 +48,13 @@ def test_openmetrics() -> None:
     assert "# TYPE sentinel_requests counter\n" in out
 
 
+@pytest.mark.parametrize("fmt", ["text", "openmetrics", "json"])
+def test_a_name_that_no_metric_has_is_told(fmt: str) -> None:
+    """Nothing on stdout is not all that is said."""
+    _, err = dump("--format", fmt, "--name", "nosuch")
+    assert err.endswith("\nNo metric has a name that 'nosuch' matches.\n")
+
+
 def test_a_name_keeps_what_it_matches() -> None:
     """Of all families only those stay whose name the expression finds a match in."""
     out, _ = dump("--name", "^sentinel_errors_total$")

@@ -117,7 +117,7 @@ def count_log_lines(process: StoreProcess) -> None:
             if i % 20 == 0:
                 logging.warning("busy")
                 process.store._hold.try_at_once()
-                process.store._hold._said.clear()
+                process.store._hold._failures.all_ended()
 
     threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(4)]
     for thread in threads:
