@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "MiB": 1.0, "": 1.0}
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "MiB": 1.0, "%": 100.0, "": 1.0}
 
 HEADINGS = ["case", "ours", "peer", "ratio", "at most", "at least", "met"]
 

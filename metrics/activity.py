@@ -26,8 +26,8 @@ class ActivityMiddleware:
     """Count a request as in progress from here until it is answered, or fails.
 
     A streaming response is in progress until it is closed, and each part that it sends shows
-    that the process is alive. Place it first, or right
-    after ``health.middleware.HealthMiddleware``. Without a shared store it does nothing.
+    that the process is alive. Place it first, or right after
+    ``health.middleware.HealthMiddleware``. Without a shared store it does nothing.
     """
 
     sync_capable = True
@@ -91,7 +91,7 @@ class _Running:
     def watch(self, response: HttpResponseBase) -> None:
         """Have each part of a streaming response show that this process is alive."""
         try:
-            streams.watch(response, self._store, self._token)
+            streams.watch(response, streams.Progress(self._store, self._token))
         except Exception:
             logger.exception("the progress of this response is not told")
 

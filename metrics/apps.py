@@ -37,6 +37,7 @@ class MetricsConfig(AppConfig):
         register(_check_security, Tags.security)
         try:
             conf.require_usable()
+            instrument()
         except ImproperlyConfigured as e:
             if process_kind.process_kind() != "manage.py check":  # which names it with its id
                 logger.error("%s", e)
@@ -52,6 +53,22 @@ def _check_security(**kwargs: Any) -> list[CheckMessage]:
     from metrics import checks
 
     return [message for check in checks.SECURITY_CHECKS for message in check(**kwargs)]
+
+
+def instrument() -> None:
+    """Measure what ``SENTINEL_INSTRUMENT`` names; requests are the middleware's part.
+
+    Raises ImproperlyConfigured.
+    """
+    names = conf.instrument
+    if "database" in names:
+        from metrics.instrument import database
+
+        database.install()
+    if "cache" in names:
+        from metrics.instrument import cache
+
+        cache.install()
 
 
 def install_store() -> None:

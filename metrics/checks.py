@@ -124,6 +124,15 @@ def check_max_series(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     return _readable(lambda: conf.metrics_max_series, "sentinel_metrics.E004")
 
 
+def check_instrument(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse settings of what is measured that cannot be used."""
+    return [
+        *_readable(lambda: conf.instrument, "sentinel_metrics.E006"),
+        *_readable(lambda: conf.bucket_setting, "sentinel_metrics.E007"),
+        *_readable(lambda: conf.requests_not_measured, "sentinel_metrics.E008"),
+    ]
+
+
 def check_paths(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_PATHS that gives an endpoint no path, or two endpoints the same."""
     return [Error(text, id="sentinel_metrics.E005") for text in paths.problems(conf.paths_setting)]
@@ -218,6 +227,7 @@ CHECKS = (
     check_enabled,
     check_max_series,
     check_paths,
+    check_instrument,
     check_not_adopted,
     check_multiprocess_mode,
     check_middleware,

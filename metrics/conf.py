@@ -7,8 +7,10 @@ check in ``metrics.checks``.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,13 @@ from metrics.system.run_dir import RunDir
 
 NAMES = frozenset(
     {
+        "SENTINEL_BUCKETS",
+        "SENTINEL_INSTRUMENT",
         "SENTINEL_METRICS_ACCESS",
         "SENTINEL_METRICS_ENABLED",
         "SENTINEL_METRICS_MAX_SERIES",
         "SENTINEL_PATHS",
+        "SENTINEL_REQUESTS_NOT_MEASURED",
         "SENTINEL_RUN_DIR",
         "SENTINEL_SERVICE",
     }
@@ -32,6 +37,8 @@ NAMES = frozenset(
 """The settings that this app reads; a check warns of others that begin like them."""
 
 DEFAULT_MAX_SERIES = 10_000
+INSTRUMENTS = ("requests", "database", "cache")
+"""What ``SENTINEL_INSTRUMENT`` may name; all of it is on unless the setting says otherwise."""
 NO_PLACE = (
     "No directory for temporary files can be written to, so the processes of this service share"
     " nothing: each one counts, probes and drains for itself, in memory. Mount a writable /tmp,"
@@ -171,6 +178,49 @@ class Conf:
             raise ImproperlyConfigured("; ".join(found))
         return paths.parse(value)
 
+    @property
+    def instrument(self) -> frozenset[str]:
+        """What is measured without code (``SENTINEL_INSTRUMENT``): names of `INSTRUMENTS`."""
+        value: Any = getattr(settings, "SENTINEL_INSTRUMENT", INSTRUMENTS)
+        if isinstance(value, (list, tuple, set, frozenset)) and set(value) <= set(INSTRUMENTS):
+            return frozenset(value)
+        raise ImproperlyConfigured(
+            f"SENTINEL_INSTRUMENT must be a list of names out of {', '.join(INSTRUMENTS)},"
+            f" not {value!r}"
+        )
+
+    @property
+    def bucket_setting(self) -> Mapping[str, tuple[float, ...]]:
+        """Upper bounds in seconds of the histograms named in ``SENTINEL_BUCKETS``, by name."""
+        value: Any = getattr(settings, "SENTINEL_BUCKETS", {})
+        if not isinstance(value, Mapping):
+            raise ImproperlyConfigured(
+                f"SENTINEL_BUCKETS must be a dict of lists by a histogram's name, not {value!r}"
+            )
+        for name, bounds in value.items():
+            if not _are_bounds(bounds):
+                raise ImproperlyConfigured(
+                    f"SENTINEL_BUCKETS[{name!r}] must be a list of numbers of seconds, each"
+                    f" larger than the one before it, not {bounds!r}"
+                )
+        return {name: tuple(map(float, bounds)) for name, bounds in value.items()}
+
+    def buckets(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the upper bounds in seconds of the histogram ``name``."""
+        return self.bucket_setting.get(name, default)
+
+    @property
+    def requests_not_measured(self) -> Mapping[str, re.Pattern[str] | None]:
+        """What ``PATHS`` and ``ROUTES`` match are left out (``SENTINEL_REQUESTS_NOT_MEASURED``).
+
+        Both are lists of regular expressions that need match a part only; None if empty.
+        """
+        value: Any = getattr(settings, "SENTINEL_REQUESTS_NOT_MEASURED", {})
+        name = "SENTINEL_REQUESTS_NOT_MEASURED"
+        if not isinstance(value, Mapping) or not set(value) <= {"PATHS", "ROUTES"}:
+            raise ImproperlyConfigured(f"{name} must be a dict of PATHS and ROUTES, not {value!r}")
+        return {key: _any_of(f"{name}[{key!r}]", value.get(key, ())) for key in ("PATHS", "ROUTES")}
+
     def require_usable(self) -> None:
         """Raise ImproperlyConfigured if one of the settings cannot be used.
 
@@ -178,12 +228,34 @@ class Conf:
         the scrape.
         """
         _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
+        _ = self.instrument, self.bucket_setting, self.requests_not_measured
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)
         if not isinstance(value, bool):
             raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}")
         return value
+
+
+def _are_bounds(value: Any) -> bool:
+    """Whether a histogram can have these upper bounds."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    if any(isinstance(bound, bool) or not isinstance(bound, (int, float)) for bound in value):
+        return False
+    return value[0] > 0 and all(low < high for low, high in pairwise(value))
+
+
+def _any_of(name: str, value: Any) -> re.Pattern[str] | None:
+    """Return one expression for a list of them; raises ImproperlyConfigured."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
+        raise ImproperlyConfigured(f"{name} must be a list of regular expressions, not {value!r}")
+    for text in value:
+        try:
+            re.compile(text)
+        except re.error as e:
+            raise ImproperlyConfigured(f"{name}: {text!r} is no regular expression: {e}") from e
+    return re.compile("|".join(f"(?:{text})" for text in value)) if value else None
 
 
 conf = Conf()

@@ -1,15 +1,24 @@
-"""Answer a scrape before anything else sees the request."""
+"""Answer a scrape before anything else sees the request, and measure every other request."""
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from metrics import views
 from metrics.conf import conf
 from metrics.paths import spellings
+from metrics.tool_calls import ToolCallError
+
+if TYPE_CHECKING:
+    from metrics.instrument.requests import Begun, Requests
+
+logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -21,6 +30,10 @@ class MetricsMiddleware:
     host check, the redirect to HTTPS, sessions and cookies are for the others, and a
     scrape is not counted among the site's own requests. The site's rules stay as
     they are for all other paths.
+
+    Where ``SENTINEL_INSTRUMENT`` names ``requests`` it measures each of the others, to the
+    end of its stream. Of the exceptions in ``metrics.instrument`` that say how a tool call
+    ended, one that a view raises becomes the answer that it stands for.
     """
 
     sync_capable = True
@@ -30,14 +43,88 @@ class MetricsMiddleware:
         conf.require_usable()  # a server with a wrong setting is not to start
         self.get_response = get_response
         self._paths = frozenset(spellings(conf.paths["metrics"]))
+        self._requests = _requests()
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a scrape; pass everything else on."""
-        if request.path_info not in self._paths:
+        if request.path_info in self._paths:
+            if self.is_async:
+                return sync_to_async(views.metrics, thread_sensitive=False)(request)
+            return views.metrics(request)
+        requests = self._requests
+        if requests is None:
             return self.get_response(request)
         if self.is_async:
-            return sync_to_async(views.metrics, thread_sensitive=False)(request)
-        return views.metrics(request)
+            return self._measure_async(requests, request)
+        begun = _begin(requests, request)
+        if begun is None:
+            return self.get_response(request)
+        try:
+            response: Any = self.get_response(request)
+        except BaseException as e:
+            _broken(requests, request, begun, e)
+            raise
+        _answered(requests, request, begun, response)
+        return response  # type: ignore[no-any-return]
+
+    async def _measure_async(self, requests: Requests, request: HttpRequest) -> HttpResponseBase:
+        begun = _begin(requests, request)
+        try:
+            response: Any = await self.get_response(request)  # type: ignore[misc]
+        except BaseException as e:
+            if begun is not None:
+                _broken(requests, request, begun, e)
+            raise
+        if begun is not None:
+            _answered(requests, request, begun, response)
+        return response  # type: ignore[no-any-return]
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer an exception that says how a tool call ended; leave any other to Django."""
+        if not isinstance(error, ToolCallError):
+            return None
+        response = JsonResponse({"error": str(error) or error.status}, status=error.http_status)
+        if error.retry_after is not None:
+            response["Retry-After"] = str(max(0, math.ceil(error.retry_after)))
+        return response
+
+
+def _requests() -> Requests | None:
+    """Return what measures requests, loaded only where that is wanted."""
+    if "requests" not in conf.instrument:
+        return None
+    from metrics.instrument.requests import Requests
+
+    return Requests()
+
+
+# What is wrong with a measurement must not break a request.
+
+
+def _begin(requests: Requests, request: HttpRequest) -> Begun | None:
+    try:
+        return requests.begin(request)
+    except Exception:
+        logger.exception("a request is not measured")
+        return None
+
+
+def _answered(
+    requests: Requests, request: HttpRequest, begun: Begun, response: HttpResponseBase
+) -> None:
+    try:
+        requests.answered(request, begun, response)
+    except Exception:
+        logger.exception("a request is not measured")
+
+
+def _broken(requests: Requests, request: HttpRequest, begun: Begun, error: BaseException) -> None:
+    from metrics.instrument.durations import error_type
+
+    try:
+        requests.end(request, begun, None, error_type(error))
+    except Exception:
+        logger.exception("a request is not measured")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from enum import StrEnum
 from math import inf
 from typing import Any, cast
 
@@ -13,20 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from metrics import shared
 from metrics.registries import REGISTRY
 from metrics.shared import share
+from metrics.tool_calls import Call, Status
 
 __all__ = ["ALL_PROCESSES", "METRICS", "REGISTRY", "Metrics", "Status", "share"]
-
-
-class Status(StrEnum):
-    """How a tool call ended; also the values of ``error_type`` (but ``success``)."""
-
-    SUCCESS = "success"
-    ERROR = "error"
-    KILLED = "killed"
-    RATE_LIMITED = "rate_limited"
-    DENIED = "denied"
-    CIRCUIT_OPEN = "circuit_open"
-    INVALID_ARGS = "invalid_args"
 
 
 _STATUSES = frozenset(map(str, Status))
@@ -152,6 +140,13 @@ class Metrics:
             with family._lock:
                 family._metrics.pop(tuple(map(str, labels)), None)
         return recorder
+
+    def track(self, tool: str) -> Call:
+        """Return what records a call of ``tool``, for ``with METRICS.track("name") as call:``.
+
+        It succeeds unless an exception passes or ``call.status`` is set to one of `Status`.
+        """
+        return Call(self, tool)
 
     def record_rate_limit_hit(self, tool: str) -> None:
         """Count a call of ``tool`` that a rate limit turned away."""

@@ -1,14 +1,11 @@
-"""Streaming responses whose every part shows that their process is alive.
-
-A thread that streams neither begins nor ends a request for as long as that takes.
-"""
+"""Streaming responses that are watched: each part, and how they end."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.http import FileResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -18,25 +15,46 @@ from metrics.shared import Store
 logger = logging.getLogger(__name__)
 
 
-def watch(response: HttpResponseBase, store: Store, token: int) -> None:
-    """Tell the store of each part that the response of the request ``token`` sends.
+class Watcher(Protocol):
+    """What is told how one response goes. Must not raise."""
+
+    def asked(self) -> None:
+        """Note that the server wants more: it has sent what it got last."""
+
+    def passed(self, part: object) -> None:
+        """Note a part on its way to the server."""
+
+    def handed_over(self) -> None:
+        """Note that the kernel sends the rest, which nobody can watch."""
+
+    def ended(self) -> None:
+        """Note that the server has got the last part."""
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the next part could not be had."""
+
+
+def watch(response: HttpResponseBase, watcher: Watcher) -> None:
+    """Tell ``watcher`` of each part that a streaming response sends, and how it ends.
 
     All else about ``response`` stays as it is: what closes it, whether it is
     asynchronous, and that a server may send its file with ``wsgi.file_wrapper``.
     """
     if not isinstance(response, StreamingHttpResponse):
         return
-    progress = _Progress(store, token)
     # Not by `streaming_content`, which would close twice and forget `file_to_stream`.
     inner: Any = response
     watched = _AsyncParts if response.is_async else _Parts
-    inner._iterator = watched(inner._iterator, progress)
+    inner._iterator = watched(inner._iterator, watcher)
     if isinstance(response, FileResponse) and response.file_to_stream is not None:
-        inner.file_to_stream = _File(response.file_to_stream, progress)
+        inner.file_to_stream = _File(response.file_to_stream, watcher)
 
 
-class _Progress:
-    """Tells what one response sends. Never raises."""
+class Progress:
+    """Shows by each part that a response sends that its process is alive. Never raises.
+
+    A thread that streams neither begins nor ends a request for as long as that takes.
+    """
 
     def __init__(self, store: Store, token: int) -> None:
         self._store = store
@@ -62,6 +80,12 @@ class _Progress:
         except Exception:
             logger.exception("a file that the kernel sends is not told")
 
+    def ended(self) -> None:
+        """Note that the server has got the last part."""
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the next part could not be had."""
+
     def _tell(self) -> None:
         try:
             activity = self._store.activity
@@ -73,47 +97,63 @@ class _Progress:
 
 
 class _Parts:
-    def __init__(self, parts: Iterator[object], progress: _Progress) -> None:
+    def __init__(self, parts: Iterator[object], watcher: Watcher) -> None:
         self._parts = parts
-        self._progress = progress
+        self._watcher = watcher
 
     def __iter__(self) -> Iterator[object]:
         return self
 
     def __next__(self) -> object:
-        self._progress.asked()
-        part = next(self._parts)
-        self._progress.passed(part)
+        self._watcher.asked()
+        try:
+            part = next(self._parts)
+        except StopIteration:
+            self._watcher.ended()
+            raise
+        except BaseException as e:
+            self._watcher.failed(e)
+            raise
+        self._watcher.passed(part)
         return part
 
 
 class _AsyncParts:
-    def __init__(self, parts: AsyncIterator[object], progress: _Progress) -> None:
+    def __init__(self, parts: AsyncIterator[object], watcher: Watcher) -> None:
         self._parts = parts
-        self._progress = progress
+        self._watcher = watcher
 
     def __aiter__(self) -> AsyncIterator[object]:
         return self
 
     async def __anext__(self) -> object:
-        self._progress.asked()
-        part = await anext(self._parts)
-        self._progress.passed(part)
+        self._watcher.asked()
+        try:
+            part = await anext(self._parts)
+        except StopAsyncIteration:
+            self._watcher.ended()
+            raise
+        except BaseException as e:
+            self._watcher.failed(e)
+            raise
+        self._watcher.passed(part)
         return part
 
 
 class _File:
     """A file as the server's ``wsgi.file_wrapper`` uses it."""
 
-    def __init__(self, file: Any, progress: _Progress) -> None:
+    def __init__(self, file: Any, watcher: Watcher) -> None:
         self._file = file
-        self._progress = progress
+        self._watcher = watcher
 
     def read(self, *size: int) -> object:
         """Read, as the server does before it sends."""
-        self._progress.asked()
-        part = self._file.read(*size)
-        self._progress.passed(part)
+        self._watcher.asked()
+        part: bytes = self._file.read(*size)
+        self._watcher.passed(part)
+        if not part or (size and len(part) < size[0]):
+            self._watcher.ended()
         return part
 
     def __getattr__(self, name: str) -> Any:
@@ -122,5 +162,5 @@ class _File:
 
     def _descriptor(self, fileno: Any) -> int:
         descriptor: int = fileno()
-        self._progress.handed_over()
+        self._watcher.handed_over()
         return descriptor

@@ -1,0 +1,194 @@
+"""Measures requests: how many, how they end, how long they take, and how many are at work.
+
+Follows OpenTelemetry's semantic conventions for HTTP servers (1.23 and later, stable) in
+names, buckets and rules. It departs from them in two: there is no ``url_scheme``, which a
+client behind a careless proxy can choose and which doubles nothing worth a series, and a
+request for which Django has no route has an empty ``http_route``, which is Prometheus' way
+to have no label.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from time import perf_counter
+from typing import Any
+
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from prometheus_client import Gauge
+
+from metrics import streams
+from metrics.conf import conf
+from metrics.instrument import traces
+from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
+from metrics.instrument.views import is_measured
+from metrics.registries import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+METHODS = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+)
+OTHER = "_OTHER"
+CLIENT_GONE = "client_disconnected"
+"""``error_type`` of a stream that was closed before its end."""
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+NAME = "http_server_request_duration_seconds"
+DURATION = seconds_histogram(
+    NAME,
+    "Duration of HTTP requests in seconds, to the end of a stream",
+    ["http_request_method", "http_route", "http_response_status_code", "error_type"],
+    conf.buckets(NAME, BUCKETS),
+)
+ACTIVE = Gauge(
+    "http_server_active_requests",
+    "Number of HTTP requests in progress",
+    ["http_request_method"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+
+_ERROR = "_sentinel_error_type"
+_MOST_KEPT = 10_000
+"""How many series are found without asking prometheus_client: routes by methods by statuses."""
+
+Key = tuple[str, str, int | None, str]
+Begun = tuple[float, Any, str]
+
+
+def _note_error(request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Remember which exception Django makes an answer of."""
+    error = sys.exc_info()[1]
+    if request is not None and error is not None:
+        setattr(request, _ERROR, error_type(error))
+
+
+got_request_exception.connect(_note_error, dispatch_uid="metrics.instrument.requests")
+
+
+class Requests:
+    """The measurements of one middleware."""
+
+    def __init__(self) -> None:
+        left_out = conf.requests_not_measured
+        self._paths = left_out["PATHS"]
+        self._routes = left_out["ROUTES"]
+        self._active: dict[str, Any] = {}
+        self._observers: dict[Key, Observe] = {}
+
+    def begin(self, request: HttpRequest) -> Begun | None:
+        """Note that a request begins; return what `end` needs, None if it is not measured."""
+        if self._paths is not None and self._paths.search(request.path_info):
+            return None
+        method: Any = request.method
+        if method not in METHODS:
+            method = OTHER
+        try:
+            active = self._active[method]
+        except KeyError:
+            active = self._active[method] = ACTIVE.labels(method)._value
+        active.inc(1.0)
+        return perf_counter(), active, method
+
+    def answered(self, request: HttpRequest, begun: Begun, response: HttpResponseBase) -> None:
+        """Note the end of a request, or leave that to the end of its stream."""
+        if response.streaming:
+            end = _StreamEnd(self, request, begun, response)
+            streams.watch(response, end)
+            response._resource_closers.append(end.closed)  # type: ignore[attr-defined]
+        else:
+            self.end(request, begun, response.status_code)
+
+    def end(self, request: HttpRequest, begun: Begun, status: int | None, error: str = "") -> None:
+        """Note the end of a request that was answered with ``status``, or with nothing."""
+        began, active, method = begun
+        seconds = perf_counter() - began
+        active.inc(-1.0)
+        match = request.resolver_match
+        route = "" if match is None else match.route or "/"
+        if not error and status is not None and status >= 500:
+            error = getattr(request, _ERROR, "") or str(status)
+        key = (method, route, status, error)
+        try:
+            observe = self._observers[key]
+        except KeyError:
+            observe = self._observer(request, key)
+        if traces.HEADER in request.META or traces.OPENTELEMETRY in sys.modules:
+            self._observe_traced(request, key, observe, seconds)
+        else:
+            observe(seconds)
+
+    def _observer(self, request: HttpRequest, key: Key) -> Observe:
+        """Return what observes the series of ``key``, and keep it."""
+        match = request.resolver_match
+        route = key[1]
+        observe: Observe = _nothing
+        left_out = self._routes is not None and self._routes.search(route)
+        if not left_out and (match is None or is_measured(match.func)):
+            observe = observer(DURATION, *_labels(key))
+        if len(self._observers) < _MOST_KEPT:
+            self._observers[key] = observe
+        return observe
+
+    def _observe_traced(
+        self, request: HttpRequest, key: Key, observe: Observe, seconds: float
+    ) -> None:
+        """Observe with an exemplar if the request belongs to a trace that is recorded."""
+        trace = None if observe is _nothing else traces.of_request(request)
+        if trace is None:
+            observe(seconds)
+        else:
+            DURATION.labels(*_labels(key)).observe(seconds, trace)
+
+
+class _StreamEnd:
+    """Notes the end of a request when its stream has ended."""
+
+    def __init__(
+        self, requests: Requests, request: HttpRequest, begun: Begun, response: HttpResponseBase
+    ) -> None:
+        self._requests = requests
+        self._request = request
+        self._begun: Begun | None = begun
+        self._status = response.status_code
+        # Another iterable is not watched: what closes it is taken for its end.
+        self._error = CLIENT_GONE if isinstance(response, StreamingHttpResponse) else ""
+
+    def asked(self) -> None:
+        """Ignore it: only the end counts."""
+
+    def passed(self, part: object) -> None:
+        """Ignore it: only the end counts."""
+
+    def handed_over(self) -> None:
+        """Take it for the end: how the kernel's sending ends cannot be seen."""
+        self._error = ""
+
+    def ended(self) -> None:
+        """Note that the stream was not broken off."""
+        self._error = ""
+
+    def failed(self, error: BaseException) -> None:
+        """Note why the stream broke off."""
+        self._error = error_type(error)
+
+    def closed(self) -> None:
+        """Note the end of the request."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        try:
+            self._requests.end(self._request, begun, self._status, self._error)
+        except Exception:
+            logger.exception("a request is not measured")
+
+
+def _labels(key: Key) -> tuple[str, str, str, str]:
+    method, route, status, error = key
+    return method, route, "" if status is None else str(status), error
+
+
+def _nothing(seconds: float) -> None:
+    """Observe nothing."""

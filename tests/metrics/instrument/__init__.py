@@ -1,0 +1,1 @@
+"""Tests of what is measured without code, and of tool calls."""

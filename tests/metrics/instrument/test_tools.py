@@ -1,0 +1,251 @@
+"""Tool calls: by a decorator, and by ``with``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+
+from metrics import instrument
+from metrics.registry import METRICS, Metrics, Status
+from metrics.tool_calls import status_of
+from tests.metrics.instrument.figures import Figures
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return families of this test's own."""
+    return Metrics()
+
+
+def counted(metrics: Metrics) -> dict[str, float]:
+    """Return the calls of the tool ``t`` by status."""
+    rows = Figures("sentinel_requests_total", metrics.registry)._read()
+    return {dict(labels)["status"]: n for labels, n in rows.items() if dict(labels)["tool"] == "t"}
+
+
+EXCEPTIONS = [
+    (instrument.RateLimited("slow down", retry_after=3), Status.RATE_LIMITED),
+    (instrument.Denied(), Status.DENIED),
+    (instrument.CircuitOpen(), Status.CIRCUIT_OPEN),
+    (instrument.InvalidArguments(), Status.INVALID_ARGS),
+    (instrument.Killed(), Status.KILLED),
+    (TimeoutError(), Status.KILLED),
+    (asyncio.CancelledError(), Status.KILLED),
+    (SystemExit(), Status.KILLED),
+    (PermissionDenied(), Status.DENIED),
+    (ValidationError("no"), Status.INVALID_ARGS),
+    (ValueError(), Status.ERROR),
+    (KeyError(), Status.ERROR),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), EXCEPTIONS, ids=lambda value: type(value).__name__)
+def test_an_exception_tells_the_status(
+    metrics: Metrics, error: BaseException, status: Status
+) -> None:
+    """It passes unchanged, whatever is decorated."""
+
+    @instrument.tool("t", metrics=metrics)
+    def function() -> None:
+        raise error
+
+    @instrument.tool("t", metrics=metrics)
+    async def coroutine() -> None:
+        raise error
+
+    @instrument.tool("t", metrics=metrics)
+    def generator() -> Iterator[int]:
+        yield 1
+        raise error
+
+    @instrument.tool("t", metrics=metrics)
+    async def async_generator() -> AsyncIterator[int]:
+        yield 1
+        raise error
+
+    async def collect() -> None:
+        async for _ in async_generator():
+            pass
+
+    for call in (
+        function,
+        lambda: coroutine().send(None),
+        lambda: list(generator()),
+        lambda: collect().send(None),
+    ):
+        with pytest.raises(type(error)) as raised:
+            call()
+        assert raised.value is error
+    with pytest.raises(type(error)), metrics.track("t"):
+        raise error
+    assert counted(metrics) == {str(status): 5}
+    hits = metrics.registry.get_sample_value("sentinel_rate_limit_hits_total", {"tool": "t"})
+    assert hits == (5 if status is Status.RATE_LIMITED else None)
+
+
+def test_a_call_that_returns_has_succeeded(metrics: Metrics) -> None:
+    """With what it returns, as the kind of function that it was."""
+
+    @instrument.tool("t", metrics=metrics)
+    def function(a: int, *, b: int) -> int:
+        """Say it."""
+        return a + b
+
+    @instrument.tool("t", metrics=metrics)
+    async def coroutine(a: int) -> int:
+        await asyncio.sleep(0)
+        return a
+
+    @instrument.tool("t", metrics=metrics)
+    def generator() -> Generator[int, int, int]:
+        got = yield 1
+        yield got
+        return 3
+
+    @instrument.tool("t", metrics=metrics)
+    async def async_generator() -> Any:
+        got = yield 1
+        yield got
+
+    async def send() -> list[int]:
+        parts = async_generator()
+        first = [await anext(parts), await parts.asend(7)]
+        return first + [part async for part in parts]
+
+    assert function(1, b=2) == 3
+    assert function.__doc__ == "Say it."
+    assert iscoroutinefunction(coroutine)
+    assert asyncio.run(coroutine(4)) == 4
+    assert inspect.isgeneratorfunction(generator)
+    parts: Any = generator()
+    assert [next(parts), parts.send(5)] == [1, 5]
+    assert counted(metrics) == {"success": 2}
+    assert list(parts) == []
+    assert asyncio.run(send()) == [1, 7]
+    assert counted(metrics) == {"success": 4}
+
+
+def test_a_generator_that_is_left(metrics: Metrics) -> None:
+    """Its call was given up before its end."""
+
+    @instrument.tool("t", metrics=metrics)
+    def generator() -> Iterator[int]:
+        yield 1
+
+    @instrument.tool("t", metrics=metrics)
+    async def async_generator() -> Any:
+        yield 1
+
+    async def leave() -> None:
+        parts = async_generator()
+        await anext(parts)
+        await parts.aclose()
+
+    parts: Any = generator()
+    next(parts)
+    parts.close()
+    asyncio.run(leave())
+    assert counted(metrics) == {"killed": 2}
+
+
+def test_nested_and_recursive_calls_count_each(metrics: Metrics) -> None:
+    """A tool may use itself, and others."""
+
+    @instrument.tool("t", metrics=metrics)
+    def countdown(number: int) -> int:
+        with metrics.track("other"):
+            return number and countdown(number - 1)
+
+    assert countdown(4) == 0
+    assert counted(metrics) == {"success": 5}
+    labels = {"tool": "other", "status": "success"}
+    assert metrics.registry.get_sample_value("sentinel_requests_total", labels) == 5
+
+
+def test_a_status_that_is_set(metrics: Metrics) -> None:
+    """It holds, whatever passes; one that there is not is refused where it is set."""
+    with metrics.track("t") as call:
+        call.status = Status.DENIED
+    with contextlib.suppress(KeyError), metrics.track("t") as call:
+        call.status = "rate_limited"
+        raise KeyError
+    call = metrics.track("t")
+    with call, pytest.raises(ValueError, match="nonsense"):
+        call.status = "nonsense"
+    assert counted(metrics) == {"denied": 1, "rate_limited": 1, "success": 1}
+
+
+@pytest.mark.parametrize(
+    ("http_status", "status"),
+    [
+        (200, "success"),
+        (302, "success"),
+        (400, "invalid_args"),
+        (401, "denied"),
+        (403, "denied"),
+        (404, "error"),
+        (422, "invalid_args"),
+        (429, "rate_limited"),
+        (500, "error"),
+        (504, "killed"),
+    ],
+)
+def test_a_views_answer_tells_the_status(metrics: Metrics, http_status: int, status: str) -> None:
+    """A view that answers for itself needs no exception."""
+
+    @instrument.tool("t", metrics=metrics)
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=http_status)
+
+    assert view(HttpRequest()).status_code == http_status
+    assert counted(metrics) == {status: 1}
+
+
+def _named(module: str, name: str, base: type[Exception] = Exception) -> Exception:
+    made: Exception = type(name, (base,), {"__module__": module})()
+    return made
+
+
+THROTTLED = _named("rest_framework.exceptions", "Throttled")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (_named("pybreaker", "CircuitBreakerError"), Status.CIRCUIT_OPEN),
+        (_named("django_ratelimit.exceptions", "Ratelimited", PermissionDenied), "rate_limited"),
+        (THROTTLED, Status.RATE_LIMITED),
+        (
+            _named("shop", "Throttled", type(_named("rest_framework.exceptions", "Throttled"))),
+            "rate_limited",
+        ),
+        (_named("shop", "CircuitBreakerError"), Status.ERROR),
+    ],
+    ids=lambda value: f"{type(value).__module__}.{type(value).__name__}",
+)
+def test_exceptions_of_well_known_packages(error: Exception, status: str) -> None:
+    """What they say is understood, though none of them is imported."""
+    assert status_of(error) == status
+
+
+@pytest.mark.parametrize("wrong", [test_nested_and_recursive_calls_count_each, None, 3])
+def test_a_tool_needs_a_name(wrong: Any) -> None:
+    """``@tool`` without parentheses is told at once."""
+    with pytest.raises(TypeError, match="a tool needs a name"):
+        instrument.tool(wrong)
+
+
+def test_the_service_counts_it() -> None:
+    """Without ``metrics`` the calls are those of METRICS."""
+    made: Callable[[], int] = instrument.tool("service")(lambda: 1)
+    made()
+    labels = {"tool": "service", "status": "success"}
+    assert METRICS.registry.get_sample_value("sentinel_requests_total", labels) == 1
