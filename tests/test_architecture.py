@@ -13,7 +13,16 @@ ROOT = Path(__file__).parent.parent
 CORE = sorted(path.stem for path in (ROOT / "health/core").glob("*.py") if path.stem != "__init__")
 HTTP = {
     "health": {"admin", "answers", "middleware", "server", "urls", "views"},
-    "metrics": {"activity", "admin", "endpoints", "middleware", "streams", "urls", "views"},
+    "metrics": {
+        "activity",
+        "admin",
+        "endpoints",
+        "instrument",
+        "middleware",
+        "streams",
+        "urls",
+        "views",
+    },
 }
 """Which rooms of each app know requests; the rest can be used without one."""
 

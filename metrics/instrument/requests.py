@@ -19,7 +19,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from prometheus_client import Gauge
 
-from metrics import streams
+from metrics import shared, streams
 from metrics.conf import conf
 from metrics.instrument import traces
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
@@ -54,6 +54,9 @@ _ERROR = "_sentinel_error_type"
 _MOST_KEPT = 10_000
 """How many series are found without asking prometheus_client: routes by methods by statuses."""
 
+_LONG = 0.01
+"""Seconds in which somebody may have cut this process's lane since the request began."""
+
 Key = tuple[str, str, int | None, str]
 Begun = tuple[float, Any, str]
 
@@ -77,6 +80,8 @@ class Requests:
         self._routes = left_out["ROUTES"]
         self._active: dict[str, Any] = {}
         self._observers: dict[Key, Observe] = {}
+        store = shared.current()
+        self._mend_lane = _no_lane if store is None else store.mend_lane
 
     def begin(self, request: HttpRequest) -> Begun | None:
         """Note that a request begins; return what `end` needs, None if it is not measured."""
@@ -85,6 +90,7 @@ class Requests:
         method: Any = request.method
         if method not in METHODS:
             method = OTHER
+        self._mend_lane()
         try:
             active = self._active[method]
         except KeyError:
@@ -105,6 +111,8 @@ class Requests:
         """Note the end of a request that was answered with ``status``, or with nothing."""
         began, active, method = begun
         seconds = perf_counter() - began
+        if seconds > _LONG:
+            self._mend_lane()
         active.inc(-1.0)
         match = request.resolver_match
         route = "" if match is None else match.route or "/"
@@ -188,6 +196,10 @@ class _StreamEnd:
 def _labels(key: Key) -> tuple[str, str, str, str]:
     method, route, status, error = key
     return method, route, "" if status is None else str(status), error
+
+
+def _no_lane() -> None:
+    """Mend nothing: there is no shared store."""
 
 
 def _nothing(seconds: float) -> None:
