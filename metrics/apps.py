@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -60,15 +61,8 @@ def instrument() -> None:
 
     Raises ImproperlyConfigured.
     """
-    names = conf.instrument
-    if "database" in names:
-        from metrics.instrument import database
-
-        database.install()
-    if "cache" in names:
-        from metrics.instrument import cache
-
-        cache.install()
+    for name in sorted(conf.instrument - {"requests"}):
+        import_module(f"metrics.instrument.{name}").install()
 
 
 def install_store() -> None:

@@ -37,8 +37,9 @@ NAMES = frozenset(
 """The settings that this app reads; a check warns of others that begin like them."""
 
 DEFAULT_MAX_SERIES = 10_000
-INSTRUMENTS = ("requests", "database", "cache")
-"""What ``SENTINEL_INSTRUMENT`` may name; all of it is on unless the setting says otherwise."""
+DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
+INSTRUMENTS = (*DEFAULT_INSTRUMENTS,)
+"""What ``SENTINEL_INSTRUMENT`` may name: each is a module of `metrics.instrument`."""
 NO_PLACE = (
     "No directory for temporary files can be written to, so the processes of this service share"
     " nothing: each one counts, probes and drains for itself, in memory. Mount a writable /tmp,"
@@ -181,7 +182,7 @@ class Conf:
     @property
     def instrument(self) -> frozenset[str]:
         """What is measured without code (``SENTINEL_INSTRUMENT``): names of `INSTRUMENTS`."""
-        value: Any = getattr(settings, "SENTINEL_INSTRUMENT", INSTRUMENTS)
+        value: Any = getattr(settings, "SENTINEL_INSTRUMENT", DEFAULT_INSTRUMENTS)
         if isinstance(value, (list, tuple, set, frozenset)) and set(value) <= set(INSTRUMENTS):
             return frozenset(value)
         raise ImproperlyConfigured(
