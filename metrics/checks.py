@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -20,7 +21,9 @@ from django.core.exceptions import ImproperlyConfigured
 from metrics import endpoints, paths, shared, views
 from metrics.access import validation
 from metrics.access.tokens import TokenFile
+from metrics.buckets import Selector
 from metrics.conf import NO_PLACE, conf
+from metrics.histograms import FAMILIES
 from metrics.system.process_kind import is_test_run
 
 _MIDDLEWARE = "metrics.middleware.MetricsMiddleware"
@@ -128,9 +131,49 @@ def check_instrument(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     """Refuse settings of what is measured that cannot be used."""
     return [
         *_readable(lambda: conf.instrument, "sentinel_metrics.E006"),
-        *_readable(lambda: conf.bucket_setting, "sentinel_metrics.E007"),
+        *_readable(lambda: conf.buckets, "sentinel_metrics.E007"),
         *_readable(lambda: conf.requests_not_measured, "sentinel_metrics.E008"),
     ]
+
+
+def check_bucket_names(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of buckets and objectives that no histogram takes."""
+    try:
+        names, buckets = conf.instrument, conf.buckets
+    except ImproperlyConfigured:
+        return []
+    selectors = {
+        **dict.fromkeys(buckets.bounds, "SENTINEL_BUCKETS"),
+        **dict.fromkeys(buckets.objectives, "SENTINEL_OBJECTIVES"),
+    }
+    if not selectors:
+        return []
+    import_module("metrics.registry")
+    for name in names:  # that of requests is loaded by the middleware alone
+        import_module(f"metrics.instrument.{name}")
+    return [
+        CheckWarning(text, id="sentinel_metrics.W014")
+        for selector, setting in selectors.items()
+        if (text := _why_nothing_takes(selector, setting))
+    ]
+
+
+def _why_nothing_takes(selector: Selector, setting: str) -> str:
+    labels = FAMILIES.get(selector.family)
+    if labels is None:
+        there_are = ", ".join(sorted(FAMILIES))
+        return (
+            f"{setting} names {selector.family}, which is no histogram of what is measured;"
+            f" there are {there_are}."
+        )
+    if selector.label and selector.label not in labels:
+        return (
+            f"{setting} names a label {selector.label} of {selector.family}, which has"
+            f" {', '.join(labels)}."
+        )
+    return ""
 
 
 def check_paths(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -228,6 +271,7 @@ CHECKS = (
     check_max_series,
     check_paths,
     check_instrument,
+    check_bucket_names,
     check_not_adopted,
     check_multiprocess_mode,
     check_middleware,

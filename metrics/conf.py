@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import paths
+from metrics.buckets import Buckets, parse_bounds, parse_objectives
 from metrics.system import process_kind, run_dir
 from metrics.system.run_dir import RunDir
 
@@ -28,6 +28,7 @@ NAMES = frozenset(
         "SENTINEL_METRICS_ACCESS",
         "SENTINEL_METRICS_ENABLED",
         "SENTINEL_METRICS_MAX_SERIES",
+        "SENTINEL_OBJECTIVES",
         "SENTINEL_PATHS",
         "SENTINEL_REQUESTS_NOT_MEASURED",
         "SENTINEL_RUN_DIR",
@@ -191,24 +192,14 @@ class Conf:
         )
 
     @property
-    def bucket_setting(self) -> Mapping[str, tuple[float, ...]]:
-        """Upper bounds in seconds of the histograms named in ``SENTINEL_BUCKETS``, by name."""
-        value: Any = getattr(settings, "SENTINEL_BUCKETS", {})
-        if not isinstance(value, Mapping):
-            raise ImproperlyConfigured(
-                f"SENTINEL_BUCKETS must be a dict of lists by a histogram's name, not {value!r}"
-            )
-        for name, bounds in value.items():
-            if not _are_bounds(bounds):
-                raise ImproperlyConfigured(
-                    f"SENTINEL_BUCKETS[{name!r}] must be a list of numbers of seconds, each"
-                    f" larger than the one before it, not {bounds!r}"
-                )
-        return {name: tuple(map(float, bounds)) for name, bounds in value.items()}
-
-    def buckets(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-        """Return the upper bounds in seconds of the histogram ``name``."""
-        return self.bucket_setting.get(name, default)
+    def buckets(self) -> Buckets:
+        """Upper bounds of histograms of seconds (``SENTINEL_BUCKETS``, ``SENTINEL_OBJECTIVES``)."""
+        names = "SENTINEL_BUCKETS", "SENTINEL_OBJECTIVES"
+        bounds, objectives = (getattr(settings, name, {}) for name in names)
+        try:
+            return Buckets(parse_bounds(names[0], bounds), parse_objectives(names[1], objectives))
+        except ValueError as e:
+            raise ImproperlyConfigured(str(e)) from None
 
     @property
     def requests_not_measured(self) -> Mapping[str, re.Pattern[str] | None]:
@@ -229,22 +220,13 @@ class Conf:
         the scrape.
         """
         _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
-        _ = self.instrument, self.bucket_setting, self.requests_not_measured
+        _ = self.instrument, self.buckets, self.requests_not_measured
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)
         if not isinstance(value, bool):
             raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}")
         return value
-
-
-def _are_bounds(value: Any) -> bool:
-    """Whether a histogram can have these upper bounds."""
-    if not isinstance(value, (list, tuple)) or not value:
-        return False
-    if any(isinstance(bound, bool) or not isinstance(bound, (int, float)) for bound in value):
-        return False
-    return value[0] > 0 and all(low < high for low, high in pairwise(value))
 
 
 def _any_of(name: str, value: Any) -> re.Pattern[str] | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 
 from metrics import shared
+from metrics.histograms import SecondsHistogram
 from metrics.registries import REGISTRY
 from metrics.shared import share
 from metrics.tool_calls import Call, Status
@@ -20,11 +21,10 @@ __all__ = ["ALL_PROCESSES", "METRICS", "REGISTRY", "Metrics", "Status", "share"]
 _STATUSES = frozenset(map(str, Status))
 
 
-_BOUNDS = tuple(Histogram.DEFAULT_BUCKETS[:-1])
-
-_Recorder = tuple[shared.Store | None, Any, Any, tuple[Any, ...], Any]
+_Recorder = tuple[shared.Store | None, Any, Any, tuple[float, ...], tuple[Any, ...], Any]
 """What a request of one tool and status writes to: the store, if it may be written to
-directly, then the values of requests, seconds, buckets and, unless it succeeded, errors."""
+directly, then the values of requests and seconds, the buckets' upper bounds and their values,
+and that of errors, unless it succeeded."""
 
 
 class Metrics:
@@ -45,11 +45,10 @@ class Metrics:
             ["tool", "status"],
             registry=self.registry,
         )
-        self.request_duration = Histogram(
+        self.request_duration = SecondsHistogram(
             "sentinel_request_duration_seconds",
             "Duration of tool requests in seconds",
             ["tool"],
-            unit="seconds",
             registry=self.registry,
         )
         self.errors = Counter(
@@ -85,10 +84,10 @@ class Metrics:
                 f" not {duration_secs!r}"
             )
         try:
-            store, requests, seconds, buckets, errors = self._recorders[tool, status]
+            store, requests, seconds, bounds, buckets, errors = self._recorders[tool, status]
         except (KeyError, TypeError):
-            store, requests, seconds, buckets, errors = self._recorder(tool, status)
-        bucket = buckets[bisect_left(_BOUNDS, duration_secs)]
+            store, requests, seconds, bounds, buckets, errors = self._recorder(tool, status)
+        bucket = buckets[bisect_left(bounds, duration_secs)]
         if store is not None:
             # Not through the values' methods: four calls would double the time. All of
             # a process's series have room in its lane, or none; so the first write
@@ -123,6 +122,7 @@ class Metrics:
             store if shared.ATOMIC else None,
             requests._value,
             duration._sum,
+            tuple(duration._upper_bounds[:-1]),
             tuple(duration._buckets),
             None if errors is None else errors._value,
         )

@@ -1,7 +1,7 @@
 """The sample gateway: a few tools that do real work, so that there is something to measure.
 
-Served only where ``SENTINEL_DEMO`` is on. Each call is recorded through `METRICS`,
-with the status that says how it ended.
+Served only where ``SENTINEL_DEMO`` is on. Each call is recorded through `METRICS`, with the
+status that says how it ended; `InvalidArguments` becomes an answer in ``MetricsMiddleware``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from metrics.instrument import InvalidArguments
 from metrics.registry import METRICS, Status
 
 LONGEST_SLEEP_SECONDS = 30.0
 UNKNOWN_TOOL = "unknown"
 """The one name under which calls of tools that do not exist are counted."""
-
-
-class InvalidArgumentsError(Exception):
-    """The body is not what the tool can use; the message says what would be."""
 
 
 class ToolFailedError(Exception):
@@ -42,20 +39,20 @@ def sha256(body: Any) -> dict[str, str]:
     """Answer the SHA-256 digest of ``{"text": …}``, in hexadecimal digits."""
     text = body.get("text") if isinstance(body, dict) else None
     if not isinstance(text, str):
-        raise InvalidArgumentsError('the body must be {"text": "..."}')
+        raise InvalidArguments('the body must be {"text": "..."}')
     try:
         return {"sha256": hashlib.sha256(text.encode()).hexdigest()}
     except UnicodeEncodeError as e:
-        raise InvalidArgumentsError("the text holds half a surrogate pair") from e
+        raise InvalidArguments("the text holds half a surrogate pair") from e
 
 
 def sleep(body: Any) -> dict[str, float]:
     """Wait ``{"seconds": x}``, 0 to 30, and answer the same."""
     seconds = body.get("seconds") if isinstance(body, dict) else None
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise InvalidArgumentsError('the body must be {"seconds": a number}')
+        raise InvalidArguments('the body must be {"seconds": a number}')
     if not 0 <= seconds <= LONGEST_SLEEP_SECONDS:
-        raise InvalidArgumentsError(f"seconds must be 0 to {LONGEST_SLEEP_SECONDS:g}")
+        raise InvalidArguments(f"seconds must be 0 to {LONGEST_SLEEP_SECONDS:g}")
     time.sleep(seconds)
     return {"seconds": seconds}
 
@@ -78,32 +75,19 @@ TOOLS: dict[str, Callable[[Any], Any]] = {
 def call_tool(request: HttpRequest, tool: str) -> HttpResponse:
     """Run ``tool`` on the JSON body, answer JSON, and record the call."""
     name = tool if tool in TOOLS else UNKNOWN_TOOL
-    # Stays so when the SystemExit passes by that gunicorn raises in a request which
-    # outlived its worker's timeout.
-    status = Status.KILLED
-    started = time.perf_counter()
-    try:
-        response, status = _run(request, tool)
-    except Exception:
-        status = Status.ERROR
-        raise
-    finally:
-        METRICS.record_request(name, status, time.perf_counter() - started)
-    return response
-
-
-def _run(request: HttpRequest, tool: str) -> tuple[HttpResponse, Status]:
-    if tool not in TOOLS:
-        return _refuse(404, f"there is no such tool; there are {', '.join(TOOLS)}")
-    try:
-        answer = json.dumps(TOOLS[tool](_arguments(request)), allow_nan=False)
-    except InvalidArgumentsError as e:
-        return _refuse(400, str(e))
-    except RecursionError:
-        return _refuse(400, "the body is nested too deeply")
-    except ToolFailedError:
-        return JsonResponse({"error": "the tool failed"}, status=500), Status.ERROR
-    return HttpResponse(answer, content_type="application/json"), Status.SUCCESS
+    with METRICS.track(name) as call:
+        if tool not in TOOLS:
+            call.status = Status.INVALID_ARGS
+            text = f"there is no such tool; there are {', '.join(TOOLS)}"
+            return JsonResponse({"error": text}, status=404)
+        try:
+            answer = json.dumps(TOOLS[tool](_arguments(request)), allow_nan=False)
+        except RecursionError as e:
+            raise InvalidArguments("the body is nested too deeply") from e
+        except ToolFailedError:
+            call.status = Status.ERROR
+            return JsonResponse({"error": "the tool failed"}, status=500)
+        return HttpResponse(answer, content_type="application/json")
 
 
 def _arguments(request: HttpRequest) -> Any:
@@ -111,11 +95,11 @@ def _arguments(request: HttpRequest) -> Any:
     try:
         return json.loads(request.body.decode(), parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as e:
-        raise InvalidArgumentsError("the body must be JSON") from e
+        raise InvalidArguments("the body must be JSON") from e
     except RequestDataTooBig as e:
-        raise InvalidArgumentsError("the body is too long") from e
+        raise InvalidArguments("the body is too long") from e
     except UnreadablePostError as e:
-        raise InvalidArgumentsError("the body did not arrive whole") from e
+        raise InvalidArguments("the body did not arrive whole") from e
 
 
 def _no_constant(name: str) -> Any:
@@ -127,10 +111,6 @@ def _finite(digits: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{digits} is out of range")
     return number
-
-
-def _refuse(http_status: int, why: str) -> tuple[HttpResponse, Status]:
-    return JsonResponse({"error": why}, status=http_status), Status.INVALID_ARGS
 
 
 urlpatterns = [path("tools/<str:tool>", call_tool)]

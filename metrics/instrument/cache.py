@@ -17,7 +17,6 @@ from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
 from prometheus_client import Counter
 
-from metrics.conf import conf
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
 from metrics.registries import REGISTRY
 
@@ -29,7 +28,7 @@ DURATION = seconds_histogram(
     NAME,
     "Duration of cache operations in seconds",
     ["alias", "operation", "error_type"],
-    conf.buckets(NAME, BUCKETS),
+    BUCKETS,
 )
 HITS = Counter(
     "cache_client_hits_total",

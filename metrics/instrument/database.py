@@ -17,7 +17,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from prometheus_client import Counter
 
-from metrics.conf import conf
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
 from metrics.registries import REGISTRY
 
@@ -29,7 +28,7 @@ DURATION = seconds_histogram(
     NAME,
     "Duration of database operations in seconds",
     ["alias", "db_system_name", "db_operation_name", "error_type"],
-    conf.buckets(NAME, BUCKETS),
+    BUCKETS,
 )
 OPENED = Counter(
     "db_client_connections_opened_total",

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import Histogram
 
 from metrics import shared
+from metrics.histograms import SecondsHistogram
 from metrics.registries import REGISTRY
 
 Observe = Callable[[float], None]
@@ -18,9 +19,7 @@ def seconds_histogram(
     name: str, documentation: str, labels: Sequence[str], buckets: Sequence[float]
 ) -> Histogram:
     """Make a histogram of seconds on the service's registry."""
-    return Histogram(
-        name, documentation, labels, unit="seconds", registry=REGISTRY, buckets=buckets
-    )
+    return SecondsHistogram(name, documentation, labels, buckets=buckets, registry=REGISTRY)
 
 
 def observer(histogram: Histogram, *labels: str, and_count: Any = None) -> Observe:

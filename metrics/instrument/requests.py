@@ -40,7 +40,7 @@ DURATION = seconds_histogram(
     NAME,
     "Duration of HTTP requests in seconds, to the end of a stream",
     ["http_request_method", "http_route", "http_response_status_code", "error_type"],
-    conf.buckets(NAME, BUCKETS),
+    BUCKETS,
 )
 ACTIVE = Gauge(
     "http_server_active_requests",

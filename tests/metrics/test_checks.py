@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from pytest_django import Settings
 
+from metrics.conf import INSTRUMENTS
 from tests.support.harness import ROOT, project_env
 
 
@@ -29,6 +30,15 @@ def messages() -> list[tuple[str | None, str]]:
 def test_nothing_to_say() -> None:
     """The sample project's settings pass."""
     assert messages() == []
+
+
+def test_an_objective_of_no_histogram(settings: Settings) -> None:
+    """It is named, with what there is: a name that was misspelt would do nothing in silence."""
+    settings.SENTINEL_OBJECTIVES = {"http_server_request_duration": 0.3}
+    [(code, text)] = messages()
+    assert code == "sentinel_metrics.W014"
+    assert text.startswith("SENTINEL_OBJECTIVES names http_server_request_duration, which is no ")
+    assert " http_server_request_duration_seconds," in text
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,60 @@ def test_nothing_to_say() -> None:
             0,
             "E004",
             "SENTINEL_METRICS_MAX_SERIES must be a whole number above 0, not 0",
+        ),
+        (
+            "SENTINEL_INSTRUMENT",
+            ["requests", "databases"],
+            "E006",
+            (
+                f"SENTINEL_INSTRUMENT must be a list of names out of {', '.join(INSTRUMENTS)},"
+                " not ['requests', 'databases']"
+            ),
+        ),
+        (
+            "SENTINEL_INSTRUMENT",
+            "requests",
+            "E006",
+            (
+                f"SENTINEL_INSTRUMENT must be a list of names out of {', '.join(INSTRUMENTS)},"
+                " not 'requests'"
+            ),
+        ),
+        (
+            "SENTINEL_BUCKETS",
+            {"x": [2, 1]},
+            "E007",
+            (
+                "SENTINEL_BUCKETS['x'] must be a list of numbers of seconds, each larger than the"
+                " one before it, not [2, 1]"
+            ),
+        ),
+        (
+            "SENTINEL_REQUESTS_NOT_MEASURED",
+            {"PATHS": ["("]},
+            "E008",
+            (
+                "SENTINEL_REQUESTS_NOT_MEASURED['PATHS']: '(' is no regular expression: missing ),"
+                " unterminated subpattern at position 0"
+            ),
+        ),
+        (
+            "SENTINEL_REQUESTS_NOT_MEASURED",
+            {"METHODS": []},
+            "E008",
+            (
+                "SENTINEL_REQUESTS_NOT_MEASURED must be a dict of PATHS and ROUTES, not"
+                " {'METHODS': []}"
+            ),
+        ),
+        (
+            "SENTINEL_BUCKETS",
+            {'sentinel_request_duration_seconds{route="x"}': [1]},
+            "W014",
+            (
+                "SENTINEL_BUCKETS names a label route of sentinel_request_duration_seconds, which"
+                " has tool."
+            ),
         ),
     ],
 )

@@ -109,10 +109,12 @@ def test_a_uwsgi_that_runs_no_threads(
     """A process whose threads do not run is not asked in vain; its log names the option, once."""
     monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(has_threads=0))
     listener = scrape_socket.Listener(lambda limit, everything: OwnFigures())
+    before = set(threading.enumerate())
     listener.start()
     listener.start()
     assert listener.is_started
-    assert "answer scrapes" not in [thread.name for thread in threading.enumerate()]
+    started = set(threading.enumerate()) - before
+    assert "answer scrapes" not in [thread.name for thread in started]
     [record] = caplog.records
     assert record.getMessage() == (
         "uWSGI runs no thread here, so that this process cannot answer others' scrapes:"
