@@ -25,6 +25,7 @@ NAMES = frozenset(
     {
         "SENTINEL_BUCKETS",
         "SENTINEL_INSTRUMENT",
+        "SENTINEL_LABELS",
         "SENTINEL_METRICS_ACCESS",
         "SENTINEL_METRICS_ENABLED",
         "SENTINEL_METRICS_MAX_SERIES",
@@ -38,6 +39,7 @@ NAMES = frozenset(
 """The settings that this app reads; a check warns of others that begin like them."""
 
 DEFAULT_MAX_SERIES = 10_000
+_LABEL = re.compile(r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*")
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
 INSTRUMENTS = (*DEFAULT_INSTRUMENTS,)
 """What ``SENTINEL_INSTRUMENT`` may name: each is a module of `metrics.instrument`."""
@@ -202,6 +204,24 @@ class Conf:
             raise ImproperlyConfigured(str(e)) from None
 
     @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Labels of each sample of a scrape that has none of that name (``SENTINEL_LABELS``)."""
+        value: Any = getattr(settings, "SENTINEL_LABELS", {})
+        if not isinstance(value, Mapping):
+            raise ImproperlyConfigured(f"SENTINEL_LABELS must be a dict of texts, not {value!r}")
+        for name, text in value.items():
+            if not isinstance(name, str) or not _LABEL.fullmatch(name):
+                raise ImproperlyConfigured(
+                    f"SENTINEL_LABELS: {name!r} can be no label: letters, digits and _, not"
+                    " beginning with a digit or __, and neither le nor quantile"
+                )
+            if not isinstance(text, str) or not text:
+                raise ImproperlyConfigured(
+                    f"SENTINEL_LABELS[{name!r}] must be a text that is not empty, not {text!r}"
+                )
+        return tuple(sorted(value.items()))
+
+    @property
     def requests_not_measured(self) -> Mapping[str, re.Pattern[str] | None]:
         """What ``PATHS`` and ``ROUTES`` match are left out (``SENTINEL_REQUESTS_NOT_MEASURED``).
 
@@ -220,7 +240,7 @@ class Conf:
         the scrape.
         """
         _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
-        _ = self.instrument, self.buckets, self.requests_not_measured
+        _ = self.labels, self.instrument, self.buckets, self.requests_not_measured
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)

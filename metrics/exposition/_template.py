@@ -109,6 +109,7 @@ def template(
     taken: Collection[str] = (),
     untyped: Collection[int] = (),
     hidden: Collection[int] = (),
+    constant: Labels = (),
 ) -> Template:
     """Prepare the text of ``families`` in the format ``fmt``, without OpenMetrics' ``# EOF``.
 
@@ -117,13 +118,14 @@ def template(
     names that an earlier part of the same scrape claims: a family that needs one is
     written without its type, under its samples' names, or left out. ``untyped`` are
     the places of families that are to be written that way from the start, ``hidden`` of
-    those that are not to be written.
+    those that are not to be written. ``constant`` are labels of each sample that has none of
+    that name.
 
     Families of one name and type are written as one; of a series that comes twice
     the first is kept.
     """
     offsets = [0, *accumulate(len(family.samples) for family in families)]
-    writer = _Writer(fmt, set(taken), bytearray(offsets[-1]))
+    writer = _Writer(fmt, set(taken), bytearray(offsets[-1]), constant)
     with collector_paused():
         for whole in parts(families, fmt, created=created, untyped=untyped, hidden=hidden):
             for part in [whole] if names is None else whole.only(names, fmt):
@@ -168,8 +170,11 @@ def _pieces(text: str) -> tuple[str, ...]:
 class _Writer:
     """Collect the text, part by part; remember what is taken and what was left out."""
 
-    def __init__(self, fmt: Format, taken: set[str], rules: bytearray) -> None:
+    def __init__(
+        self, fmt: Format, taken: set[str], rules: bytearray, constant: Labels = ()
+    ) -> None:
         self.fmt = fmt
+        self.constant = constant
         self.taken = taken
         self.rules = rules
         self.claims: set[str] = set()
@@ -215,6 +220,7 @@ class _Writer:
         seen: set[str] = set()
         for position, suffix, labels in part.unfold():
             bare, opened, rule = heads[suffix]
+            labels = self._with_constant(labels)
             key = f"{opened}{self._labels(labels)}}} " if labels else bare
             if key in seen:
                 self.left_out.append(f"series {key.rstrip()}: it comes twice")
@@ -262,10 +268,13 @@ class _Writer:
         lines have to be looked at one by one.
         """
         own = [label_name(name, self.fmt.escaping) for name, _ in block.series[0]]
+        names = {name for name, _ in block.series[0]}
+        constant = [pair for pair in self.constant if pair[0] not in names]
         row = ""
         for suffix, more in block.shape:
             pairs = [(name, f'{_twice(name)}="%s"') for name in own]
-            for name, value in more:
+            taken = {name for name, _ in more}
+            for name, value in (*more, *(pair for pair in constant if pair[0] not in taken)):
                 name = label_name(name, self.fmt.escaping)
                 pairs.append((name, _twice(f'{name}="{escape_value(value)}"')))
             if len(dict(pairs)) < len(pairs):
@@ -280,6 +289,12 @@ class _Writer:
         values = zip(*columns, strict=True) if columns else [()] * len(block.series)
         rows = [row % (texts * times) for texts in values]
         return rows if len(set(rows)) == len(rows) else None
+
+    def _with_constant(self, labels: Labels) -> Labels:
+        if not self.constant:
+            return labels
+        names = {name for name, _ in labels}
+        return (*labels, *(pair for pair in self.constant if pair[0] not in names))
 
     def _labels(self, labels: Labels) -> str:
         """Write labels in the order of their names, each name once."""

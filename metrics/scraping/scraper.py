@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from metrics import shared
+from metrics.conf import conf
 from metrics.exposition import TEXT_0_0_4, Converted, Format, Template
 from metrics.samples import Family, Layout, SampleKey, Snapshot
 from metrics.scraping.coalesce import Coalescer
@@ -85,6 +86,7 @@ class Scraper:
     def render(self, fmt: Format = TEXT_0_0_4, options: Options | None = None) -> Rendered:
         """Return what a scrape answers in the format ``fmt``, from all processes."""
         options = options or self.options
+        constant = conf.labels
         gathered = self._gather(options.time_limit)
         pieces: list[str] = []
         left_out = list(gathered.left_out)
@@ -95,20 +97,32 @@ class Scraper:
         prepare: Callable[..., Template]
         if snapshot is not None:
             prepare = partial(
-                self._templates.get, "store", snapshot.layout, fmt, options, hidden=gathered.hidden
+                self._templates.get,
+                "store",
+                snapshot.layout,
+                fmt,
+                options,
+                constant,
+                hidden=gathered.hidden,
             )
             ready = _fitting(prepare, snapshot.values, frozenset())
             pieces.append(ready.fill(snapshot.values, snapshot.exemplars))
             left_out += ready.left_out
             taken |= ready.claims
         prepare = partial(
-            self._templates.get, "collectors", self._layout(others), fmt, options, taken=taken
+            self._templates.get,
+            "collectors",
+            self._layout(others),
+            fmt,
+            options,
+            constant,
+            taken=taken,
         )
         malformed = frozenset(others.malformed if fmt.is_openmetrics else ())
         ready = _fitting(prepare, others.values, malformed)
         pieces.append(ready.fill(others.values, others.exemplars, others.timestamps))
         left_out += ready.left_out
-        ready = self._templates.get("left out", _LEFT_OUT, fmt, options)
+        ready = self._templates.get("left out", _LEFT_OUT, fmt, options, constant)
         pieces.append(ready.fill([float(len(left_out))]))
         if fmt.is_openmetrics:
             pieces.append("# EOF\n")

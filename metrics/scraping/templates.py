@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from metrics.exposition import Format, Template, template
-from metrics.samples import Layout
+from metrics.samples import Labels, Layout
 from metrics.scraping.options import Options
 from metrics.system import forks
 
@@ -36,20 +36,29 @@ class Templates:
         layout: Layout,
         fmt: Format,
         options: Options,
+        constant: Labels,
         **more: Any,
     ) -> Template:
-        """Return the template of ``layout`` with these options, and ``more`` of `template`'s."""
+        """Return the template of ``layout`` with these options, and ``more`` of `template`'s.
+
+        ``constant`` are the labels that each sample gets.
+        """
         kept, limit = self._whole, self.WHOLE
         if options.names is not None:
             kept, limit = self._filtered, self.FILTERED
-        key = (part, fmt, options.names, options.created, *sorted(more.items()))
+        key = (part, fmt, options.names, options.created, constant, *sorted(more.items()))
         with self._lock:
             known = kept.pop(key, None)
             if known is None or known[0] is not layout:
                 known = (
                     layout,
                     template(
-                        layout.families, fmt, names=options.names, created=options.created, **more
+                        layout.families,
+                        fmt,
+                        names=options.names,
+                        created=options.created,
+                        constant=constant,
+                        **more,
                     ),
                 )
             kept[key] = known

@@ -162,11 +162,12 @@ def as_json(figures: Collection[FamilyFigures], pattern: re.Pattern[str] | None)
     Names are those of the text format, so a counter's ends in ``_total``.
     """
     result = []
+    constant = dict(conf.labels)
     for one in figures:
         samples = [
             {
                 "name": key.name,
-                "labels": dict(key.labels),
+                "labels": {**constant, **dict(key.labels)},
                 "value": value if math.isfinite(value) else _spell(value),
             }
             for key, value in one.samples
