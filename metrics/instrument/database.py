@@ -15,10 +15,10 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from prometheus_client import Counter
 
+from metrics.instrument import connections as measured_connections
+from metrics.instrument.connections import system_of
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
-from metrics.registries import REGISTRY
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +30,6 @@ DURATION = seconds_histogram(
     ["alias", "db_system_name", "db_operation_name", "error_type"],
     BUCKETS,
 )
-OPENED = Counter(
-    "db_client_connections_opened_total",
-    "Total number of database connections that were opened",
-    ["alias", "db_system_name"],
-    registry=REGISTRY,
-)
-
 OPERATIONS = frozenset(
     {
         "ALTER",
@@ -80,9 +73,6 @@ OPERATIONS = frozenset(
     }
 )
 OTHER = "_OTHER"
-SYSTEMS = {"oracle": "oracle.db"}
-"""OpenTelemetry's names of systems that Django calls otherwise."""
-
 _MOST_WORDS = 200
 _MARK = "_sentinel_is_measured"
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
@@ -91,14 +81,15 @@ Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 def install() -> None:
     """Measure the queries of this process's connections, those that are open included."""
     connection_created.connect(_opened, dispatch_uid="metrics.instrument.database")
+    measured_connections.install()
     for connection in connections.all(initialized_only=True):
         _measure(connection)
 
 
 def _opened(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     try:
-        OPENED.labels(connection.alias, _system(connection)).inc()
         _measure(connection)
+        measured_connections.opened(connection)
     except Exception:
         logger.exception("the queries of connection %r are not measured", connection.alias)
 
@@ -106,11 +97,7 @@ def _opened(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 def _measure(connection: BaseDatabaseWrapper) -> None:
     if not getattr(connection, _MARK, False):
         setattr(connection, _MARK, True)
-        connection.execute_wrappers.append(_wrapper(connection.alias, _system(connection)))
-
-
-def _system(connection: BaseDatabaseWrapper) -> str:
-    return SYSTEMS.get(connection.vendor, connection.vendor)
+        connection.execute_wrappers.append(_wrapper(connection.alias, system_of(connection)))
 
 
 _observers: dict[tuple[str, str], dict[Any, Observe]] = {}

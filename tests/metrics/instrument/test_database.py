@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, connections
+from django.db import IntegrityError, OperationalError, connections, transaction
 from psycopg import sql as composed
 
 from metrics.instrument import database
 from tests.metrics.instrument.figures import Figures
-from tests.support.databases import other_database, sqlite
+from tests.support.databases import Postgres, other_database, sqlite
 
 COUNT = "db_client_operation_duration_seconds_count"
 
@@ -55,7 +58,7 @@ def connection(tmp_path: Path, django_db_blocker: Any) -> Any:
 
 def test_each_query_counts_once(connection: Any) -> None:
     """By alias, system and operation, and an error by its class, after a reconnection too."""
-    counted, opened = Figures(COUNT), Figures("db_client_connections_opened_total")
+    counted, opened = Figures(COUNT), Figures("db_client_connection_opened_total")
     with connection.cursor() as cursor:
         for _ in range(2):
             cursor.execute("SELECT 1")
@@ -81,6 +84,104 @@ def test_each_query_counts_once(connection: Any) -> None:
     assert len(found) == len(expected)
     assert all(one in found for one in expected)
     assert opened.new() == [labels | {"n": 1.0}]
+
+
+def used() -> Figures:
+    """Return the connections in use, as they change from now on."""
+    return Figures("db_client_connection_count")
+
+
+def test_connections_count_while_they_are_open(connection: Any) -> None:
+    """One that is closed, in a transaction too, and one whose thread has ended, no longer."""
+    labels = {"alias": "other", "db_system_name": "sqlite", "db_client_connection_state": "used"}
+    open_ones = used()
+    connection.close()
+    assert open_ones.new() == [labels | {"n": -1.0}]
+    connection.close()
+    assert open_ones.new() == [labels | {"n": -1.0}]
+    connection.ensure_connection()
+    assert open_ones.new() == []
+
+    def in_a_thread() -> None:
+        connections["other"].ensure_connection()
+        within.extend(open_ones.new())
+
+    within: list[Any] = []
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    assert within == [labels | {"n": 1.0}]
+    gc.collect()
+    assert open_ones.new() == []
+    with transaction.atomic(using="other"):
+        connection.close()
+        assert open_ones.new() == [labels | {"n": -1.0}]
+    connection.ensure_connection()
+
+
+def test_a_child_closes_what_its_parent_opened(connection: Any) -> None:
+    """What is open in the parent is none of the child's."""
+    open_ones = used()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            connection.close()
+            os._exit(len(open_ones.new()))
+        finally:
+            os._exit(9)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_connections_that_are_refused(tmp_path: Path, django_db_blocker: Any) -> None:
+    """They count under the driver's error, and are not open."""
+    refused, open_ones = Figures("db_client_connection_errors_total"), used()
+    settings = sqlite(tmp_path / "nowhere" / "db")
+    with (
+        django_db_blocker.unblock(),
+        other_database(settings),
+        pytest.raises(OperationalError),
+    ):
+        connections["other"].ensure_connection()
+    labels = {"alias": "other", "db_system_name": "sqlite"}
+    assert refused.new() == [labels | {"error_type": "sqlite3.OperationalError", "n": 1.0}]
+    assert open_ones.new() == []
+
+
+def test_a_pool_of_psycopg(django_db_blocker: Any) -> None:
+    """What is in use, idle and waited for, and what the pool itself opened."""
+    labels = {"alias": "other", "db_system_name": "postgresql"}
+    state = "db_client_connection_state"
+    with Postgres() as postgres:
+        pool = {"min_size": 1, "max_size": 1, "timeout": 1}
+        settings = {**postgres.settings, "OPTIONS": {"pool": pool}}
+        opened = Figures("db_client_connection_opened_total")
+        refused, open_ones = Figures("db_client_connection_errors_total"), used()
+        with django_db_blocker.unblock(), other_database(settings):
+            connection: Any = connections["other"]
+            for _ in range(3):
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                assert open_ones.new() == [labels | {state: "used", "n": 1.0}]
+                connection.close()
+                assert open_ones.new() == [labels | {state: "idle", "n": 1.0}]
+            assert opened.new() == [labels | {"n": 1.0}]
+            connection.ensure_connection()
+            errors: list[OperationalError] = []
+
+            def wait_in_vain() -> None:
+                try:
+                    connections["other"].ensure_connection()
+                except OperationalError as e:
+                    errors.append(e)
+
+            thread = threading.Thread(target=wait_in_vain)
+            thread.start()
+            thread.join()
+            assert len(errors) == 1
+            [row] = refused.new()
+            assert row == labels | {"error_type": "psycopg_pool.PoolTimeout", "n": 1.0}
+            connection.close()
+            connection.close_pool()
 
 
 def test_statements_without_number_cost_no_memory(connection: Any) -> None:
