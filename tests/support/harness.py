@@ -481,13 +481,13 @@ def gunicorn(
 
 
 @contextlib.contextmanager
-def uvicorn(tmp_path: Path, *options: str) -> Iterator[int]:
+def uvicorn(tmp_path: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[int]:
     """Run uvicorn with the sample project, and yield its port; ``options`` are its own."""
     with listening() as sock:
         fd = sock.fileno()
         argv = [sys.executable, "-m", "uvicorn", "--fd", str(fd), *options]
         argv += ["sentinel_project.asgi:application"]
-        env, log = project_env(tmp_path), tmp_path / "uvicorn.log"
+        env, log = project_env(tmp_path) | dict(env or {}), tmp_path / "uvicorn.log"
         with Program(argv, log=log, env=env, pass_fds=[fd]):
             yield int(sock.getsockname()[1])
 
