@@ -137,6 +137,32 @@ def check_instrument(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     ]
 
 
+def check_django_prometheus(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Refuse django-prometheus' own parts where its families are filled by ours."""
+    try:
+        if "django_prometheus" not in conf.instrument:
+            return []
+    except ImproperlyConfigured:
+        return []
+    named = [
+        *(("MIDDLEWARE", path) for path in settings.MIDDLEWARE),
+        *(("DATABASES", str(each.get("ENGINE"))) for each in settings.DATABASES.values()),
+        *(("CACHES", str(each.get("BACKEND"))) for each in settings.CACHES.values()),
+    ]
+    return [
+        Error(
+            f"{setting} has {path}, and SENTINEL_INSTRUMENT names django_prometheus: both fill"
+            " the same families, so that all counts twice.",
+            hint="Take django_prometheus' own part out, or the name.",
+            id="sentinel_metrics.E012",
+        )
+        for setting, path in named
+        if path.startswith("django_prometheus.")
+    ]
+
+
 def check_bucket_names(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -273,6 +299,7 @@ CHECKS = (
     check_paths,
     check_instrument,
     check_bucket_names,
+    check_django_prometheus,
     check_not_adopted,
     check_multiprocess_mode,
     check_middleware,

@@ -41,7 +41,7 @@ NAMES = frozenset(
 DEFAULT_MAX_SERIES = 10_000
 _LABEL = re.compile(r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*")
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
-INSTRUMENTS = (*DEFAULT_INSTRUMENTS,)
+INSTRUMENTS = (*DEFAULT_INSTRUMENTS, "django_prometheus")
 """What ``SENTINEL_INSTRUMENT`` may name: each is a module of `metrics.instrument`."""
 NO_PLACE = (
     "No directory for temporary files can be written to, so the processes of this service share"
@@ -202,6 +202,17 @@ class Conf:
             return Buckets(parse_bounds(names[0], bounds), parse_objectives(names[1], objectives))
         except ValueError as e:
             raise ImproperlyConfigured(str(e)) from None
+
+    @property
+    def django_prometheus_namespace(self) -> str:
+        """Prefix of django-prometheus' names (``PROMETHEUS_METRIC_NAMESPACE``, its own setting)."""
+        return str(getattr(settings, "PROMETHEUS_METRIC_NAMESPACE", ""))
+
+    @property
+    def django_prometheus_buckets(self) -> tuple[float, ...]:
+        """Upper bounds of its latencies (``PROMETHEUS_LATENCY_BUCKETS``, its own setting)."""
+        default = (0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+        return tuple(getattr(settings, "PROMETHEUS_LATENCY_BUCKETS", (*default, 25.0, 50.0, 75.0)))
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:

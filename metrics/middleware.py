@@ -84,6 +84,8 @@ class MetricsMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer an exception that says how a tool call ended; leave any other to Django."""
+        if self._requests is not None:
+            _raised(self._requests, request, error)
         if not isinstance(error, ToolCallError):
             return None
         response = JsonResponse({"error": str(error) or error.status}, status=error.http_status)
@@ -94,6 +96,10 @@ class MetricsMiddleware:
 
 def _requests() -> Requests | None:
     """Return what measures requests, loaded only where that is wanted."""
+    if "django_prometheus" in conf.instrument:
+        from metrics.instrument.django_prometheus import BothNames
+
+        return BothNames()
     if "requests" not in conf.instrument:
         return None
     from metrics.instrument.requests import Requests
@@ -119,6 +125,13 @@ def _answered(
         requests.answered(request, begun, response)
     except Exception:
         logger.exception("a request is not measured")
+
+
+def _raised(requests: Requests, request: HttpRequest, error: Exception) -> None:
+    try:
+        requests.raised(request, error)
+    except Exception:
+        logger.exception("an exception is not counted")
 
 
 def _broken(requests: Requests, request: HttpRequest, begun: Begun, error: BaseException) -> None:

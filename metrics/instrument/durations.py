@@ -27,7 +27,7 @@ def observer(histogram: Histogram, *labels: str, and_count: Any = None) -> Obser
 
     Each observation also adds 1 to ``and_count``, a series of a counter, if there is one.
     """
-    series: Any = histogram.labels(*labels)
+    series: Any = histogram.labels(*labels) if labels else histogram
     store = shared.current()
     total, buckets = series._sum, tuple(series._buckets)
     counted = buckets[0] if and_count is None else and_count._value

@@ -107,6 +107,9 @@ class Requests:
         else:
             self.end(request, begun, response.status_code)
 
+    def raised(self, request: HttpRequest, error: Exception) -> None:
+        """Ignore an exception of a view: the answer that is made of it counts."""
+
     def end(self, request: HttpRequest, begun: Begun, status: int | None, error: str = "") -> None:
         """Note the end of a request that was answered with ``status``, or with nothing."""
         began, active, method = begun
