@@ -40,7 +40,7 @@ NAMES = frozenset(
 
 DEFAULT_MAX_SERIES = 10_000
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
-INSTRUMENTS = (*DEFAULT_INSTRUMENTS, "http_client", "mail", "storage")
+INSTRUMENTS = (*DEFAULT_INSTRUMENTS, "http_client", "mail", "storage", "templates")
 """What ``SENTINEL_INSTRUMENT`` may name: each is a module of `metrics.instrument`."""
 NO_PLACE = (
     "No directory for temporary files can be written to, so the processes of this service share"
