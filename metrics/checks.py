@@ -134,6 +134,7 @@ def check_instrument(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         *_readable(lambda: conf.buckets, "sentinel_metrics.E007"),
         *_readable(lambda: conf.requests_not_measured, "sentinel_metrics.E008"),
         *_readable(lambda: conf.labels, "sentinel_metrics.E011"),
+        *_readable(lambda: conf.http_client_hosts, "sentinel_metrics.E009"),
     ]
 
 

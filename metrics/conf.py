@@ -24,6 +24,7 @@ from metrics.system.run_dir import RunDir
 NAMES = frozenset(
     {
         "SENTINEL_BUCKETS",
+        "SENTINEL_HTTP_CLIENT_HOSTS",
         "SENTINEL_INSTRUMENT",
         "SENTINEL_LABELS",
         "SENTINEL_METRICS_ACCESS",
@@ -41,7 +42,14 @@ NAMES = frozenset(
 DEFAULT_MAX_SERIES = 10_000
 _LABEL = re.compile(r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*")
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
-INSTRUMENTS = (*DEFAULT_INSTRUMENTS, "django_prometheus")
+INSTRUMENTS = (
+    *DEFAULT_INSTRUMENTS,
+    "django_prometheus",
+    "http_client",
+    "mail",
+    "storage",
+    "templates",
+)
 """What ``SENTINEL_INSTRUMENT`` may name: each is a module of `metrics.instrument`."""
 NO_PLACE = (
     "No directory for temporary files can be written to, so the processes of this service share"
@@ -244,6 +252,23 @@ class Conf:
             raise ImproperlyConfigured(f"{name} must be a dict of PATHS and ROUTES, not {value!r}")
         return {key: _any_of(f"{name}[{key!r}]", value.get(key, ())) for key in ("PATHS", "ROUTES")}
 
+    @property
+    def http_client_hosts(self) -> frozenset[str] | None:
+        """The hosts that outgoing requests are told apart by (``SENTINEL_HTTP_CLIENT_HOSTS``).
+
+        Others are ``_OTHER``. None: the first that a process calls.
+        """
+        name = "SENTINEL_HTTP_CLIENT_HOSTS"
+        value: Any = getattr(settings, name, None)
+        if value is None:
+            return None
+        if not isinstance(value, (list, tuple, set, frozenset)) or not all(map(_is_host, value)):
+            raise ImproperlyConfigured(
+                f"{name} must be None or a list of host names without scheme, port or path,"
+                f" not {value!r}"
+            )
+        return frozenset(host.lower() for host in value)
+
     def require_usable(self) -> None:
         """Raise ImproperlyConfigured if one of the settings cannot be used.
 
@@ -252,12 +277,20 @@ class Conf:
         """
         _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
         _ = self.labels, self.instrument, self.buckets, self.requests_not_measured
+        _ = self.http_client_hosts
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)
         if not isinstance(value, bool):
             raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}")
         return value
+
+
+def _is_host(value: Any) -> bool:
+    """Whether it can be a URL's host: a name, or an address, without a port."""
+    if not isinstance(value, str) or not value:
+        return False
+    return value.count(":") != 1 and not set(value) & set("/[]@ ")
 
 
 def _any_of(name: str, value: Any) -> re.Pattern[str] | None:

@@ -158,6 +158,7 @@ if (instruments := _json("SENTINEL_INSTRUMENT")) is not None:
 SENTINEL_BUCKETS = _json("SENTINEL_BUCKETS") or {}
 SENTINEL_OBJECTIVES = _json("SENTINEL_OBJECTIVES") or {}
 SENTINEL_REQUESTS_NOT_MEASURED = _json("SENTINEL_REQUESTS_NOT_MEASURED") or {}
+SENTINEL_HTTP_CLIENT_HOSTS = _json("SENTINEL_HTTP_CLIENT_HOSTS")
 DEMO = _flag("SENTINEL_DEMO", False)
 
 # --- Sentinel: health ---------------------------------------------------------------

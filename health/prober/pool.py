@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from health.connections import close_connections
 from health.probes.base import Probe
+from metrics.own_calls import own_calls
 
 IDLE_SECONDS = 60.0
 """How long a thread waits for work before it ends."""
@@ -72,7 +73,8 @@ class ProbePool:
             started = time.monotonic()
             idle = False
             try:
-                run.probe.check(run.timeout)
+                with own_calls():
+                    run.probe.check(run.timeout)
             # Whatever a probe raises is its answer: sys.exit() in somebody's check, or a
             # cancelled coroutine, must not end a thread that others are to use.
             except BaseException as e:  # noqa: BLE001

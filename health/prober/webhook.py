@@ -18,6 +18,7 @@ import urllib3
 from health.conf.webhook import WebhookConfig
 from health.core.backend import BackendHealth
 from health.redact import redact, secrets_in
+from metrics.own_calls import own_calls
 
 
 class WebhookError(Exception):
@@ -74,7 +75,7 @@ def _iso(at: float | None) -> str | None:
 
 def _send(config: WebhookConfig, message: dict[str, Any]) -> None:
     try:
-        with urllib3.PoolManager(retries=False) as manager:
+        with own_calls(), urllib3.PoolManager(retries=False) as manager:
             response = manager.request(
                 "POST",
                 config.url,

@@ -22,16 +22,13 @@ from prometheus_client import Gauge
 from metrics import shared, streams
 from metrics.conf import conf
 from metrics.instrument import traces
+from metrics.instrument.bounds import METHODS, OTHER
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
 from metrics.instrument.views import is_measured
 from metrics.registries import REGISTRY
 
 logger = logging.getLogger(__name__)
 
-METHODS = frozenset(
-    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
-)
-OTHER = "_OTHER"
 CLIENT_GONE = "client_disconnected"
 """``error_type`` of a stream that was closed before its end."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)

@@ -113,6 +113,18 @@ def test_an_objective_of_no_histogram(settings: Settings) -> None:
                 " {'METHODS': []}"
             ),
         ),
+        *(
+            (
+                "SENTINEL_HTTP_CLIENT_HOSTS",
+                value,
+                "E009",
+                (
+                    "SENTINEL_HTTP_CLIENT_HOSTS must be None or a list of host names without"
+                    f" scheme, port or path, not {value!r}"
+                ),
+            )
+            for value in ("a.example", {"a": 1}, [1], [""], ["http://a.example/"], ["a.example:80"])
+        ),
         (
             "SENTINEL_BUCKETS",
             {'sentinel_request_duration_seconds{route="x"}': [1]},
