@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
 from pytest_django import Settings
 
-from metrics.scraping.gatherer import Gathered
+from metrics.scraping.gatherer import Gatherer
 from metrics.scraping.scraper import SCRAPER
 from tests.support.noise import REQUESTS, noise
 
@@ -66,9 +68,10 @@ def _surroundings() -> Iterator[None]:
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], str]:
     """Return a function that gives the status line of a WSGI request.
 
-    What is gathered does not depend on the request, so it is gathered once.
+    What is gathered does not depend on the request, so it is gathered once: some metrics of
+    each kind, never all that the tests before this one have left.
     """
-    gathered: Gathered = SCRAPER._gather(30)
+    gathered = Gatherer(_some_metrics()).gather(time.monotonic() + 30)
     monkeypatch.setattr(SCRAPER, "_gather", lambda limit: gathered)
     statuses: list[str] = []
     handlers: list[WSGIHandler] = []
@@ -87,6 +90,17 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], str]:
         return statuses.pop()
 
     return ask
+
+
+def _some_metrics() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    Counter("calls", "Calls.", ["tool"], registry=registry).labels('a "b"\n\\c').inc()
+    Gauge("caf\u00e9.open", "A name for which escaping matters.", registry=registry).set(-1.5)
+    Histogram("seconds", "Durations.", registry=registry).observe(0.1, {"trace_id": "a"})
+    Summary("bytes", "Sizes.", registry=registry).observe(float("inf"))
+    Info("build", "What runs.", registry=registry).info({"version": "1"})
+    Enum("state", "Which it is.", states=["on", "off"], registry=registry)
+    return registry
 
 
 ACCESS = {
