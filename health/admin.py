@@ -31,15 +31,15 @@ class ReadOnlyAdmin(_Admin):
     """Nothing here can be added, changed or deleted."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Say no."""
+        """Refuse: the page only shows."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Say no."""
+        """Refuse: the page only shows."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Say no."""
+        """Refuse: the page only shows."""
         return False
 
 

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
-    """What is told how one response goes. Must not raise."""
+    """Is notified of how one response goes. Must not raise."""
 
     def asked(self) -> None:
         """Note that the server wants more: it has sent what it got last."""

@@ -135,7 +135,7 @@ def _answer(request: HttpRequest, scraper: Scraper) -> HttpResponse:
 
 
 def _refusal(request: HttpRequest, access: Access) -> HttpResponse | None:
-    """Return the answer to one who may not scrape; it never says why."""
+    """Return the answer to a client that may not scrape; it never says why."""
     decision = access.judge(
         request.META.get("REMOTE_ADDR") or "",
         request.headers.get("X-Forwarded-For", ""),

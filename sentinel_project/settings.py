@@ -64,7 +64,7 @@ def _secret_key() -> str:
         beside.touch(mode=0o600)
         beside.write_text(secrets.token_urlsafe(50))
         try:
-            os.link(beside, path)  # whoever comes first wins; nobody reads half a key
+            os.link(beside, path)  # the first one wins, and no process reads half a key
         except FileExistsError:
             pass
         finally:

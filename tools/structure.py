@@ -1,4 +1,4 @@
-"""Print the structure of the apps: what lies in each folder, and who imports whom.
+"""Print the structure of the apps: what lies in each folder, and which imports which.
 
 ``python -m tools.structure`` (or ``make structure``) counts, for each folder, its rooms
 (the modules and folders that lie in it), the imports between two of them, how many levels

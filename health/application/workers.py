@@ -30,7 +30,7 @@ class Condition(StrEnum):
 
 
 SHOWN = tuple(condition for condition in Condition if condition is not Condition.LEFT)
-"""What people are told of; who has left in order is no news."""
+"""What is shown to people; a worker that has left in order is not."""
 _GONE = (Condition.DEAD, Condition.LEFT)
 
 
@@ -43,7 +43,7 @@ class Application:
     is_restarting: bool = False
     """Whether the server that starts the workers lives, and has had no time for new ones."""
     unseen_life: bool | None = False
-    """Whether a worker lives that has no lane; None: that cannot be told."""
+    """Whether a worker lives that has no lane; None: that is unknown."""
     had_unseen_life: bool = False
     """Whether there was such a worker earlier."""
 
@@ -87,7 +87,7 @@ class Application:
     def trouble(self) -> str | None:
         """Why the application counts as dead, or None while it lives.
 
-        Being saturated is not death, nor is what cannot be told.
+        Being saturated is not death, nor is what is unknown.
         """
         if self.is_blind:
             return None

@@ -1,4 +1,4 @@
-"""`BackendHealthMap`: what is known of each backend, for those who read and who report."""
+"""`BackendHealthMap`: what is known of each backend, to be read and reported to."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BackendHealthMap:
     ) -> None:
         """Say what was seen of a backend just now; a gateway may report its own traffic.
 
-        ``latency`` is in seconds; ``error`` is for logs and permitted eyes, and
+        ``latency`` is in seconds; ``error`` is for logs and for users who may see it, and
         credentials are taken out of it. A backend that nobody probes follows each
         report, and does not grow stale unless ``max_age`` (seconds) says so; for
         one that is configured a report is one more check under its RISE and FALL.
@@ -161,7 +161,7 @@ class BackendHealthMap:
 def _demand_report(
     name: str, healthy: bool, latency: float | None, error: str | None, max_age: float | None
 ) -> None:
-    """Refuse what would be found out only by those who read the board."""
+    """Refuse what would only be noticed when the board is read."""
     if not is_name(name):
         raise ValueError(f"a name is 1 to {MAX_NAME} printable characters, not {name!r:.120}")
     if not isinstance(healthy, bool):

@@ -1,4 +1,4 @@
-"""A copy of a cache's board in the run directory, for those who can only read files.
+"""A copy of a cache's board in the run directory, for programs that can only read files.
 
 ``sentinel-health`` is one: it knows neither Django nor its caches.
 """

@@ -153,12 +153,12 @@ class Conf:
 
     @property
     def webhook(self) -> WebhookConfig | None:
-        """Where changes are told (``SENTINEL_WEBHOOK``), or None; see `health.prober.webhook`."""
+        """Where changes are sent (``SENTINEL_WEBHOOK``), or None; see `health.prober.webhook`."""
         return _webhook()
 
     @property
     def stuck_seconds(self) -> float | None:
-        """How long a full worker may go without a request's end before it is held for stuck.
+        """How long a full worker may go without a request's end before it counts as stuck.
 
         ``SENTINEL_STUCK_SECONDS``, above 0; None: never. When all workers are stuck,
         /health of the health server is 503.

@@ -44,7 +44,7 @@ class Document:
 
     ``written`` is on the writer's `health.core.clock`, ``written_at`` in Unix seconds.
     ``policy`` and ``shared_failure`` are the settings of those names; ``verdict`` is
-    the status and reason that they last led to, for those who cannot call the policy.
+    the status and reason that they last led to, for readers that cannot call the policy.
     ``recorded`` is the sequence number of the last event that was stored and sent.
     ``damaged`` marks a document that could not be read.
     """

@@ -13,13 +13,13 @@ class Election(Protocol):
 
     @property
     def renew_seconds(self) -> float:
-        """How often whoever won must win again."""
+        """How often the winner must win again."""
         ...
 
     def win(self) -> bool:
         """Become the prober, or go on being it; whether this process is it now.
 
-        Never blocks for long; raises Exception when it cannot be told.
+        Never blocks for long; raises Exception when that cannot be found out.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What the schedule of the prober is told, by the pool, the publisher and whoever stops it."""
+"""The messages that the prober's schedule gets: from its pool, its publisher, and a stop."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ GAP_SECONDS = 0.05
 class Publisher:
     """Writes batches of results, and keeps the election won, once it was.
 
-    ``published`` is told the names whose results are on the board, or could not be
+    ``published`` gets the names whose results are on the board, or could not be
     written; ``lost`` is called when another process became the prober. ``prepare``
     puts the backends into a document that may have lost them, and ``finish`` adds the
     verdict, in the same write.

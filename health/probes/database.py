@@ -64,7 +64,7 @@ def fresh_connection(alias: str, timeout: float) -> Iterator[BaseDatabaseWrapper
 
 @contextmanager
 def _in_place(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Let this thread find ``connection`` under its alias: the ORM looks there, whoever asks."""
+    """Let this thread find ``connection`` under its alias, where the ORM looks for it."""
     alias = connection.alias
     before = [c for c in connections.all(initialized_only=True) if c.alias == alias]
     connections[alias] = connection

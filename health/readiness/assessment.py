@@ -56,7 +56,7 @@ def assess(*, exclude: Collection[str] = (), tags: Collection[str] = ()) -> Verd
 
 
 def settle(document: Document) -> Document:
-    """Write into ``document`` what those need who cannot read the settings.
+    """Write into ``document`` what readers need that cannot read the settings.
 
     The names of the settings, and the verdict on what the document holds.
     """

@@ -20,7 +20,7 @@ def health(request: HttpRequest) -> HttpResponse:
     """Answer 200 while the application lives, else 503 with the reason.
 
     It is not asked: its lanes in the shared store tell. ``?verbose`` shows what the
-    workers are doing, null where that cannot be told; saturated is not dead. Where
+    workers are doing, null where that is unknown; saturated is not dead. Where
     nothing is known of it the answer is 200.
     """
     return respond(request, lambda: _liveness(verbose="verbose" in request.GET))

@@ -82,7 +82,7 @@ class Access:
         return Decision.GRANTED if granted else Decision.UNAUTHORIZED
 
     def _client(self, peer: str, forwarded_for: str) -> Address | None:
-        """Return who asks; behind trusted proxies, whom the first of them names."""
+        """Return the client's address, which trusted proxies name where there are some."""
         address = parse_address(peer)
         trusted = is_within(address, self._proxies) or (not peer and self._unix_is_proxy)
         hops = [hop for hop in forwarded_for.split(",") if hop.strip()]

@@ -1,4 +1,4 @@
-"""Keeps django-prometheus' families filled, for the dashboards of whoever comes from it.
+"""Keeps django-prometheus' families filled, for the dashboards that were made for it.
 
 Names, labels, buckets and rules are those of django-prometheus 2.5, its two settings
 ``PROMETHEUS_METRIC_NAMESPACE`` and ``PROMETHEUS_LATENCY_BUCKETS`` included. Its middlewares,

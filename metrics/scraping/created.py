@@ -1,4 +1,4 @@
-"""Put ``_created`` samples into what the shared store gives, for those who ask for them."""
+"""Put ``_created`` samples into what the shared store gives, for scrapes that ask for them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Each process that serves the application listens at a Unix socket beside its lane, in a
 thread that waits and does nothing else. The health server and ``dump_metrics`` ask one of
 them at each scrape. The answer is a greeting at once, so that one who is stopped or hangs
-is told from one whose collectors take their time, then JSON up to the connection's end.
+is known from one whose collectors take their time, then JSON up to the connection's end.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Listener:
             if self.is_started:
                 return
             self._pid = os.getpid()
-        if not uwsgi.runs_threads():  # who asked would wait for an answer that never comes
+        if not uwsgi.runs_threads():  # the caller would wait for an answer that never comes
             logger.warning(
                 "uWSGI runs no thread here, so that this process cannot answer others' scrapes:"
                 " give it --enable-threads."
@@ -114,7 +114,7 @@ class Listener:
             try:
                 with connection:
                     self._answer(connection)
-            except OSError:  # who asked is gone, or does not read
+            except OSError:  # the caller is gone, or does not read
                 continue
             except Exception:
                 logger.exception("Another process's scrape could not be answered.")

@@ -144,7 +144,7 @@ class Scraper:
 
     def _gather(self, time_limit: float) -> Gathered:
         deadline = time.monotonic() + time_limit
-        # A scrape that waited in vain gives collectors that do not hang a little time.
+        # A scrape whose time is up still gives collectors that do not hang a little.
         rest = time_limit * _REST
         return self._coalescer.run(
             lambda: self._gatherer.gather(max(deadline, time.monotonic() + rest)), deadline

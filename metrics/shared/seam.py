@@ -167,7 +167,7 @@ class _MetricLock:
         self.free()
 
     def free(self) -> None:
-        """Begin anew: in a forked child whoever had it is gone."""
+        """Begin anew: in a forked child the thread that had it is gone."""
         self._lock: Any = threading.RLock()
 
     def __enter__(self) -> None:

@@ -90,7 +90,7 @@ def of_other_users(project: str, root: str | os.PathLike[str], *, service: str =
 def _name(project: str, root: str | os.PathLike[str], service: str) -> str:
     if service:
         return service
-    import hashlib  # takes as long as all the rest, and who names the directory needs none
+    import hashlib  # takes as long as all the rest, and is needed only where no directory is named
 
     digest = hashlib.sha256(os.fsencode(lasting_path(os.fspath(root)))).hexdigest()[:8]
     safe = re.sub(r"[^A-Za-z0-9_.-]", "-", project) or "project"

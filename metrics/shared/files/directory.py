@@ -67,9 +67,9 @@ class Directory:
 
     @contextmanager
     def claiming(self) -> Iterator[None]:
-        """Hold the lock that takers of lanes and those who ask for the living hold.
+        """Hold the lock under which lanes are claimed and processes are looked for.
 
-        Without it somebody who only asks would make a taker pass over a free lane.
+        Without it a process that only looks would make another one pass over a free lane.
         Raises LockBusyError.
         """
         wait = flock.STUCK_WAIT_SECONDS if self._stuck else flock.FIRST_WAIT_SECONDS
@@ -85,7 +85,7 @@ class Directory:
         """Add to the counts of faults that all processes share.
 
         They lie in a block that the claim file has from its beginning, so that even
-        a full disk can be told of. Returns False where that failed too.
+        a full disk can be reported. Returns False where that failed too.
         """
         try:
             with self.claiming():

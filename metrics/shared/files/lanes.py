@@ -94,7 +94,7 @@ class Lane:
                 inherited = lane._belongs_to(generation)
                 if not inherited and os.fstat(fd).st_size:
                     # Values of another index mean nothing here. A new file, since a
-                    # file that is shrunk is a SIGBUS for whoever has it mapped.
+                    # file that is shrunk is a SIGBUS for each process that has it mapped.
                     os.unlink(path)
                     old, fd = fd, flock.open_file(path)
                     lane._fd = fd
@@ -165,7 +165,7 @@ class Lane:
     def grow(self, cells: int) -> None:
         """Make room for ``cells``: more blocks, and a second map of the same pages.
 
-        The first map stays with whoever is still writing through it. Raises OSError.
+        A thread that still writes through the first map keeps it. Raises OSError.
         """
         if len(self.cells) >= cells + SPARE_CELLS:
             return

@@ -59,8 +59,8 @@ def read_lanes(
 ) -> LaneImages:
     """Return the first ``cells`` cells of the lanes with these ``numbers``.
 
-    Cells that a lane has no room for are 0. ``left_out`` is told what cannot be read; if
-    nobody can be asked who lives, all count as alive.
+    Cells that a lane has no room for are 0. ``left_out`` gets what cannot be read; if
+    it cannot be seen which processes live, all count as alive.
     """
     read = LaneImages({}, set())
     for begin in range(0, len(numbers), BATCH):
@@ -86,7 +86,7 @@ def _read_all(
         try:
             contents[number] = _read(fd, number, cells, files, left_out)
         except DamagedLaneError:
-            # It may be a lane that is being taken just now; wait for its taker, who may
+            # It may be a lane that is being taken just now; wait for its taker, which may
             # have put another file there.
             try:
                 with files.claiming():

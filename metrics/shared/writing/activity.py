@@ -10,7 +10,7 @@ from itertools import count
 from metrics.shared.files.lanes import CAPACITY, IN_PROGRESS, LAST_ACTIVE, OLDEST_BEGAN
 
 PROGRESS_SECONDS = 0.1
-"""How much later than the last one a response's progress is told; before that it costs nothing."""
+"""How much later than the last one a response's progress is noted; before that it costs nothing."""
 
 _NOWHERE = memoryview(bytearray(8 * 16)).cast("d")
 
@@ -81,8 +81,8 @@ class Activity:
     def leave_unwatched(self, token: int) -> None:
         """Note that nobody can see from now on whether the request's response sends.
 
-        Until its `end` the last activity is told as infinite: the process cannot be
-        held for stuck.
+        Until its `end` the last activity is infinite: the process cannot be counted
+        as stuck.
         """
         with self._lock:
             if token in self._began:

@@ -33,8 +33,8 @@ class SeriesTable:
     """What one process counts. For one thread at a time; the store sees to it.
 
     ``max_series`` says how many label sets a family may hold; further ones fold into
-    the overflow series. Whoever numbers anew first sees to it that nobody writes past
-    him: values change their cells.
+    the overflow series. Values change their cells: before it numbers them anew, the caller
+    stops all writes past the lock.
     """
 
     def __init__(self, hold: Attachment, max_series: Callable[[], int]) -> None:
@@ -76,14 +76,14 @@ class SeriesTable:
     def remove(
         self, name: str, labelnames: LabelValues, goes: Callable[[LabelValues], bool]
     ) -> None:
-        """Forget series of these families, though whoever has a value may go on writing to it."""
+        """Forget series of these families, though code that has a value may go on writing to it."""
         for series in list(self._values):
             key, labelvalues = series
             if (key.name, key.labelnames) == (name, labelnames) and goes(labelvalues):
                 self._removed.update((value, series) for value in self._values.pop(series))
 
     def release(self, gone: Iterable[Value]) -> None:
-        """Forget these values, though whoever has one may go on writing to it."""
+        """Forget these values, though code that has one may go on writing to it."""
         ids = {id(value) for value in gone}
         for series, values in list(self._values.items()):
             if any(id(value) in ids for value in values):
