@@ -10,6 +10,7 @@ import difflib
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -135,6 +136,28 @@ def check_instrument(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         *_readable(lambda: conf.requests_not_measured, "sentinel_metrics.E008"),
         *_readable(lambda: conf.labels, "sentinel_metrics.E011"),
         *_readable(lambda: conf.http_client_hosts, "sentinel_metrics.E009"),
+    ]
+
+
+def check_what_is_measured_is_there(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of instruments whose library this environment lacks: they measure nothing."""
+    try:
+        named = conf.instrument
+    except ImproperlyConfigured:
+        return []
+    return [
+        CheckWarning(
+            f"SENTINEL_INSTRUMENT names {name}, and {missing}: nothing of it is measured.",
+            hint="Install it, or take the name out.",
+            id="sentinel_metrics.W015",
+        )
+        for name, module, missing in (
+            ("celery", "celery", "Celery is not installed"),
+            ("tasks", "django.tasks", "Django has tasks from 6.0 on"),
+        )
+        if name in named and find_spec(module) is None
     ]
 
 
@@ -300,6 +323,7 @@ CHECKS = (
     check_paths,
     check_instrument,
     check_bucket_names,
+    check_what_is_measured_is_there,
     check_django_prometheus,
     check_not_adopted,
     check_multiprocess_mode,

@@ -44,10 +44,12 @@ _LABEL = re.compile(r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*")
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
 INSTRUMENTS = (
     *DEFAULT_INSTRUMENTS,
+    "celery",
     "django_prometheus",
     "http_client",
     "mail",
     "storage",
+    "tasks",
     "templates",
 )
 """What ``SENTINEL_INSTRUMENT`` may name: each is a module of `metrics.instrument`."""

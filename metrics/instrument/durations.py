@@ -13,6 +13,11 @@ from metrics.histograms import SecondsHistogram
 from metrics.registries import REGISTRY
 
 Observe = Callable[[float], None]
+TASK_BUCKETS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    *(10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0),
+)
+"""Of what nobody waits for: tasks and commands."""
 
 
 def seconds_histogram(

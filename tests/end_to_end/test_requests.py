@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,8 @@ import pytest
 
 from tests.support import harness
 from tests.support.misbehaving import Redis
+from tests.support.scraped import figures
 
-LINE = re.compile(r"(\w+)\{(.*)\} (\S+)")
 REQUESTS = "http_server_request_duration_seconds_count"
 CLASSES = ["sync", "gthread", "gevent", "asgi", "uvicorn"]
 
@@ -57,16 +56,6 @@ def _answers(port: int) -> bool:
         return harness.get(port, "/metrics").status == 200
     except OSError:
         return False
-
-
-def figures(port: int, name: str) -> Counter[tuple[str, ...]]:
-    """Return the values of a family's samples that are not 0, by the values of their labels."""
-    found: Counter[tuple[str, ...]] = Counter()
-    for line in harness.get(port, "/metrics").text.splitlines():
-        if (match := LINE.fullmatch(line)) and match[1] == name and float(match[3]):
-            labels = dict(re.findall(r'(\w+)="([^"]*)"', match[2]))
-            found[tuple(labels.values())] += int(float(match[3]))
-    return found
 
 
 @pytest.mark.parametrize("kind", CLASSES)

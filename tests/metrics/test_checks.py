@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.apps import apps
 from django.core.checks import run_checks
@@ -16,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from pytest_django import Settings
 
+import metrics.checks
 from metrics.conf import INSTRUMENTS
 from tests.support.harness import ROOT, project_env
 
@@ -328,3 +330,17 @@ def test_a_run_directory_that_cannot_be_used(
         ]
     )
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_measured_is_not_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instrument without its library is named."""
+    settings.SENTINEL_INSTRUMENT = ["celery", "tasks"]
+    monkeypatch.setattr(metrics.checks, "find_spec", lambda name: None)
+    found = [each.msg for each in run_checks() if each.id == "sentinel_metrics.W015"]
+    assert [message.partition(":")[0] for message in found] == [
+        "SENTINEL_INSTRUMENT names celery, and Celery is not installed",
+        "SENTINEL_INSTRUMENT names tasks, and Django has tasks from 6.0 on",
+    ]
+    monkeypatch.undo()
+    found = [each.id for each in run_checks() if each.id == "sentinel_metrics.W015"]
+    assert len(found) == (django.VERSION < (6, 0))
