@@ -45,9 +45,12 @@ DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
 INSTRUMENTS = (
     *DEFAULT_INSTRUMENTS,
     "celery",
+    "commands",
     "django_prometheus",
     "http_client",
     "mail",
+    "migrations",
+    "models",
     "storage",
     "tasks",
     "templates",

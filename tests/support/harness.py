@@ -400,12 +400,14 @@ def project_env(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def manage(tmp_path: Path, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[bytes]:
+def manage(
+    tmp_path: Path, *words: str, timeout: float = 60, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run ``manage.py`` in the sample project of ``tmp_path``, to its end."""
     return subprocess.run(
         [sys.executable, "manage.py", *words],
         cwd=ROOT,
-        env={**os.environ, **project_env(tmp_path)},
+        env={**os.environ, **project_env(tmp_path), **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=timeout,

@@ -12,10 +12,12 @@ from metrics.registries import REGISTRY
 class Figures:
     """The samples of one family by labels, less those of before: those that are not 0."""
 
-    def __init__(self, name: str, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self, name: str, registry: CollectorRegistry = REGISTRY, *, before: bool = True
+    ) -> None:
         self._name = name
         self._registry = registry
-        self._before = self._read()
+        self._before = self._read() if before else {}
 
     def _read(self) -> dict[frozenset[tuple[str, str]], float]:
         return {

@@ -1,0 +1,65 @@
+"""Measures what is written of each model: rows that are inserted, updated and deleted.
+
+What is saved comes by Django's signal. What is deleted comes from the deletion's own result:
+a listener to ``post_delete`` would have Django fetch each row that it could delete unseen.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models.deletion import Collector
+from django.db.models.signals import post_save
+from prometheus_client import Counter
+
+from metrics.registries import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+WRITES = Counter(
+    "django_model_writes_total",
+    "Total number of rows of models that were inserted, updated and deleted one by one,"
+    " and by deletions of many",
+    ["model", "operation"],
+    registry=REGISTRY,
+)
+
+_MARK = "_sentinel_is_measured"
+
+
+def install() -> None:
+    """Count what this process writes from now on."""
+    post_save.connect(_saved, dispatch_uid=__name__)
+    if not hasattr(Collector.delete, _MARK):
+        Collector.delete = _measured(Collector.delete)  # type: ignore[assignment, method-assign]
+
+
+def _saved(sender: Any, created: bool, **kwargs: Any) -> None:
+    try:
+        _of(sender._meta.concrete_model._meta.label, "insert" if created else "update").inc()
+    except Exception:
+        logger.exception("writes of %r are not counted", sender)
+
+
+def _measured(delete: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(delete)
+    def measured(self: Any) -> Any:
+        result = delete(self)
+        try:
+            for label, number in result[1].items():
+                if number:
+                    _of(label, "delete").inc(number)
+        except Exception:
+            logger.exception("what is deleted is not counted")
+        return result
+
+    setattr(measured, _MARK, True)
+    return measured
+
+
+@functools.lru_cache(maxsize=10_000)
+def _of(model: str, operation: str) -> Any:
+    return WRITES.labels(model, operation)
