@@ -12,6 +12,10 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory, override_settings
+from django_ratelimit.decorators import ratelimit
+from django_ratelimit.exceptions import Ratelimited
+from pybreaker import CircuitBreaker, CircuitBreakerError
 
 from metrics import instrument
 from metrics.registry import METRICS, Metrics, Status
@@ -234,6 +238,41 @@ THROTTLED = _named("rest_framework.exceptions", "Throttled")
 def test_exceptions_of_well_known_packages(error: Exception, status: str) -> None:
     """What they say is understood, though none of them is imported."""
     assert status_of(error) == status
+
+
+@override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}})
+def test_a_rate_limit_of_django_ratelimit(metrics: Metrics) -> None:
+    """What it turns away counts as that, and as a hit of the limit, by itself."""
+
+    @instrument.tool("t", metrics=metrics)
+    @ratelimit(key="ip", rate="2/h")
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    request = RequestFactory().get("/", REMOTE_ADDR="10.9.8.7")
+    for _ in range(2):
+        assert view(request).status_code == 200
+    for _ in range(3):
+        with pytest.raises(Ratelimited):
+            view(request)
+    assert counted(metrics) == {"success": 2, "rate_limited": 3}
+    hits = metrics.registry.get_sample_value("sentinel_rate_limit_hits_total", {"tool": "t"})
+    assert hits == 3
+
+
+def test_a_circuit_of_pybreaker(metrics: Metrics) -> None:
+    """Calls that are not made while it is open count as that, by themselves."""
+    breaker = CircuitBreaker(fail_max=2, throw_new_error_on_trip=False)
+
+    @instrument.tool("t", metrics=metrics)
+    @breaker
+    def fail() -> None:
+        raise LookupError("no answer")
+
+    for expected in (LookupError, LookupError, CircuitBreakerError, CircuitBreakerError):
+        with pytest.raises(expected):
+            fail()
+    assert counted(metrics) == {"error": 2, "circuit_open": 2}
 
 
 @pytest.mark.parametrize("wrong", [test_nested_and_recursive_calls_count_each, None, 3])
