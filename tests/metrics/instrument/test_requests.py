@@ -17,6 +17,7 @@ from metrics.instrument import requests
 from metrics.middleware import MetricsMiddleware
 from tests.metrics.instrument import site
 from tests.metrics.instrument.figures import Figures
+from tests.support.noise import REQUESTS, noise
 
 pytestmark = pytest.mark.django_db  # a response that is closed closes what is old of these
 
@@ -263,23 +264,32 @@ def test_how_a_tool_call_ended_is_answered(counted: Figures, name: str, status: 
 
 
 def test_what_clients_choose_makes_no_series(counted: Figures) -> None:
-    """Random paths, methods, hosts and headers end in few series."""
+    """Random paths, methods, hosts, headers and bodies end in few series, and no fault."""
     rng = random.Random(3)
 
     def word() -> str:
         return "".join(rng.choices(string.ascii_letters + string.digits + "-_.~%", k=8))
 
     client = Client(raise_request_exception=False)
-    for _ in range(2000):
+    for _ in range(REQUESTS // 4):
         path = rng.choice(["/", "/items/", "/api/v1/", "/old/", "/broken/", "/tool/"]) + word()
         client.generic(
             rng.choice([word(), "GET", "POST"]),
             path,
-            headers={"host": rng.choice([word(), "testserver"]), "traceparent": word()},
+            noise(rng),
+            rng.choice(["application/json", "multipart/form-data; boundary=a", "text/plain"]),
+            query_params={word(): word()},
+            headers={
+                "host": rng.choice([word(), "testserver"]),
+                "traceparent": word(),
+                "x-forwarded-for": word(),
+            },
         )
     series = counted.new()
-    assert sum(one["n"] for one in series) == 2000
+    assert sum(one["n"] for one in series) == REQUESTS // 4
     assert len(series) < 40
+    faults = {one["http_route"] for one in series if one["http_response_status_code"] >= "500"}
+    assert faults <= {"tool/<str:name>"}, "a fault that is none of the view's own"
     assert all(one.get("http_request_method") in ("GET", "POST", "_OTHER") for one in series)
 
 
