@@ -121,7 +121,7 @@ def _find(named: list[str], services: list[str]) -> tuple[str, str]:
     if path not in ("", run_dir.AUTO):
         return run_dir.locate(os.path.normpath(path)), ""
     service = services[-1] if services else os.environ.get("SENTINEL_SERVICE", "")
-    if service and not run_dir.SERVICE.fullmatch(service):
+    if service and not run_dir.is_service(service):
         raise UsageError(f"{service!r} cannot be a SENTINEL_SERVICE")
     package, folder = ("", "") if service else _project()
     automatic = run_dir.auto_path(package, folder, service=service)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-_SELECTOR = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*\})?')
+_SELECTOR = r'([a-zA-Z_:][\w:]*)(?:\{\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*\})?'
 _ESCAPES = {"n": "\n"}
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(NamedTuple):
     """A family, or those of its series whose ``label`` is ``value``; ``label`` may be empty."""
 
     family: str
@@ -27,8 +25,7 @@ class Selector:
 Bounds = tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Buckets:
+class Buckets(NamedTuple):
     """The upper bounds that settings give, in seconds, and the objectives that become bounds."""
 
     bounds: Mapping[Selector, Bounds]
@@ -81,7 +78,7 @@ def _entries(setting: str, value: Any, of_what: str) -> list[tuple[Selector, Any
         )
     entries = []
     for key, given in value.items():
-        found = _SELECTOR.fullmatch(key) if isinstance(key, str) else None
+        found = re.fullmatch(_SELECTOR, key) if isinstance(key, str) else None
         if found is None:
             raise ValueError(
                 f'{setting}: {key!r} must be a histogram\'s name, or name{{label="value"}}'

@@ -40,7 +40,7 @@ NAMES = frozenset(
 """The settings that this app reads; a check warns of others that begin like them."""
 
 DEFAULT_MAX_SERIES = 10_000
-_LABEL = re.compile(r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*")
+_LABEL = r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*"
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
 INSTRUMENTS = (
     *DEFAULT_INSTRUMENTS,
@@ -135,7 +135,7 @@ class Conf:
         Empty: the directory is named after the project and the place of its code.
         """
         value: Any = getattr(settings, "SENTINEL_SERVICE", "")
-        if isinstance(value, str) and (not value or run_dir.SERVICE.fullmatch(value)):
+        if isinstance(value, str) and (not value or run_dir.is_service(value)):
             return value
         raise ImproperlyConfigured(
             "SENTINEL_SERVICE must be a name of 1 to 64 letters, digits and . _ -, beginning"
@@ -234,7 +234,7 @@ class Conf:
         if not isinstance(value, Mapping):
             raise ImproperlyConfigured(f"SENTINEL_LABELS must be a dict of texts, not {value!r}")
         for name, text in value.items():
-            if not isinstance(name, str) or not _LABEL.fullmatch(name):
+            if not isinstance(name, str) or not re.fullmatch(_LABEL, name):
                 raise ImproperlyConfigured(
                     f"SENTINEL_LABELS: {name!r} can be no label: letters, digits and _, not"
                     " beginning with a digit or __, and neither le nor quantile"

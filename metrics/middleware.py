@@ -59,7 +59,12 @@ class MetricsMiddleware:
             return self.get_response(request)
         if self.is_async:
             return self._measure_async(requests, request)
-        begun = _begin(requests, request)
+        # What is wrong with a measurement must not break a request.
+        try:
+            begun = requests.begin(request)
+        except Exception:
+            begun = None
+            logger.exception("a request is not measured")
         if begun is None:
             return self.get_response(request)
         try:
@@ -67,11 +72,18 @@ class MetricsMiddleware:
         except BaseException as e:
             _broken(requests, request, begun, e)
             raise
-        _answered(requests, request, begun, response)
+        try:
+            requests.answered(request, begun, response)
+        except Exception:
+            logger.exception("a request is not measured")
         return response  # type: ignore[no-any-return]
 
     async def _measure_async(self, requests: Requests, request: HttpRequest) -> HttpResponseBase:
-        begun = _begin(requests, request)
+        try:
+            begun = requests.begin(request)
+        except Exception:
+            begun = None
+            logger.exception("a request is not measured")
         try:
             response: Any = await self.get_response(request)  # type: ignore[misc]
         except BaseException as e:
@@ -79,7 +91,10 @@ class MetricsMiddleware:
                 _broken(requests, request, begun, e)
             raise
         if begun is not None:
-            _answered(requests, request, begun, response)
+            try:
+                requests.answered(request, begun, response)
+            except Exception:
+                logger.exception("a request is not measured")
         return response  # type: ignore[no-any-return]
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -105,26 +120,6 @@ def _requests() -> Requests | None:
     from metrics.instrument.requests import Requests
 
     return Requests()
-
-
-# What is wrong with a measurement must not break a request.
-
-
-def _begin(requests: Requests, request: HttpRequest) -> Begun | None:
-    try:
-        return requests.begin(request)
-    except Exception:
-        logger.exception("a request is not measured")
-        return None
-
-
-def _answered(
-    requests: Requests, request: HttpRequest, begun: Begun, response: HttpResponseBase
-) -> None:
-    try:
-        requests.answered(request, begun, response)
-    except Exception:
-        logger.exception("a request is not measured")
 
 
 def _raised(requests: Requests, request: HttpRequest, error: Exception) -> None:

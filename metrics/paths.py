@@ -19,7 +19,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 }
 """Each endpoint's paths; those of `health` are not served where only `metrics` is installed."""
 
-_PATH = re.compile(r"(?:/[^/\s?#%<>]+)+/?")
+_PATH = r"(?:/[^/\s?#%<>]+)+/?"
 
 
 def problems(value: Any) -> list[str]:
@@ -57,7 +57,7 @@ def _problems_of(name: object, paths: Any) -> list[str]:
     return [
         f'{SETTING}[{name!r}] must be a path such as "/api/{name}", or a list of such, not {path!r}'
         for path in _listed(paths)
-        if not isinstance(path, str) or _PATH.fullmatch(path) is None
+        if not isinstance(path, str) or re.fullmatch(_PATH, path) is None
     ]
 
 

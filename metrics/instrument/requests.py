@@ -47,6 +47,7 @@ ACTIVE = Gauge(
     multiprocess_mode="livesum",
 )
 
+_TRACEPARENT, _OPENTELEMETRY, _loaded = traces.HEADER, traces.OPENTELEMETRY, sys.modules
 _ERROR = "_sentinel_error_type"
 _MOST_KEPT = 10_000
 """How many series are found without asking prometheus_client: routes by methods by statuses."""
@@ -123,7 +124,7 @@ class Requests:
             observe = self._observers[key]
         except KeyError:
             observe = self._observer(request, key)
-        if traces.HEADER in request.META or traces.OPENTELEMETRY in sys.modules:
+        if _TRACEPARENT in request.META or _OPENTELEMETRY in _loaded:
             self._observe_traced(request, key, observe, seconds)
         else:
             observe(seconds)

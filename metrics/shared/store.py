@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import SEEK_END, lseek
 from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client.samples import Exemplar
@@ -385,7 +386,8 @@ class Store:
         what was cut off is its end.
         """
         lane = self._hold.lane
-        if lane is not None and lane.is_cut:
+        # A quarter of a microsecond by itself, thrice that between other things.
+        if lane is not None and lseek(lane.fd, 0, SEEK_END) < lane.size:
             with self._alone():
                 self._tend()
 

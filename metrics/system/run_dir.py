@@ -24,7 +24,7 @@ AUTO = "auto"
 PRIVATE = "sentinel-private"
 """The folder that is the run directory in a directory which others may write to."""
 
-SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SERVICE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What a service may be called."""
 
 RUN = ("/run",) if sys.platform == "linux" else ()
@@ -32,6 +32,11 @@ RUN = ("/run",) if sys.platform == "linux" else ()
 
 TEMPORARY = ("/tmp", "/var/tmp", "/usr/tmp", "/dev/shm")
 """Where temporary files may go. A container whose root is read-only has the last one."""
+
+
+def is_service(text: str) -> bool:
+    """Whether ``text`` can be part of the name of a service's directory."""
+    return re.fullmatch(_SERVICE, text) is not None
 
 
 class RunDirError(OSError):

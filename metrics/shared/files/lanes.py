@@ -69,7 +69,9 @@ class Lane:
         self.number = number
         self.path = path
         self.generation = generation
-        self._fd = fd
+        self.fd = fd
+        self.size = 0
+        """How many bytes of the file are mapped; a file that is shorter has been cut."""
         self.cells = memoryview(bytearray()).cast("d")
         self.head = self.cells
 
@@ -97,7 +99,7 @@ class Lane:
                     # file that is shrunk is a SIGBUS for each process that has it mapped.
                     os.unlink(path)
                     old, fd = fd, flock.open_file(path)
-                    lane._fd = fd
+                    lane.fd = fd
                     os.close(old)
                     flock.try_lock(fd)
                 lane.grow(cells)
@@ -109,7 +111,7 @@ class Lane:
         raise TooManyLanesError(f"all {MAX_LANES} lanes are taken")
 
     def _belongs_to(self, generation: int) -> bool:
-        data = os.pread(self._fd, 16, 0)
+        data = os.pread(self.fd, 16, 0)
         return len(data) == 16 and struct.unpack("<8sQ", data) == (MAGIC, generation)
 
     def rename(self, kind: str) -> None:
@@ -134,21 +136,16 @@ class Lane:
             process_identity.start_ticks(),
         )
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether the file is shorter than it is mapped. Takes a quarter of a microsecond."""
-        return os.lseek(self._fd, 0, os.SEEK_END) < len(self._bytes)
-
     def heal(self, generation: int, kind: str) -> int:
         """Make the lane as long as it is mapped, if it was cut, and sign it if need be.
 
         Returns how many bytes were gone. Until then a write to one of them, by whatever
         process has the lane mapped, is its end by SIGBUS. Raises OSError.
         """
-        have = os.fstat(self._fd).st_size
+        have = os.fstat(self.fd).st_size
         gone = max(0, len(self._bytes) - have)
         if gone:
-            flock.allocate(self._fd, have, gone)
+            flock.allocate(self.fd, have, gone)
         if not self._belongs_to(generation):
             self._sign(generation, kind)
         return gone
@@ -160,7 +157,7 @@ class Lane:
     @property
     def is_current(self) -> bool:
         """Whether the path still names this lane's file."""
-        return flock.same_file(self._fd, self.path)
+        return flock.same_file(self.fd, self.path)
 
     def grow(self, cells: int) -> None:
         """Make room for ``cells``: more blocks, and a second map of the same pages.
@@ -169,12 +166,13 @@ class Lane:
         """
         if len(self.cells) >= cells + SPARE_CELLS:
             return
-        have = os.fstat(self._fd).st_size
+        have = os.fstat(self.fd).st_size
         size = max(size_for(cells), have)
         if size > have:
-            flock.allocate(self._fd, have, size - have)
-        mapped = mmap.mmap(self._fd, size)
+            flock.allocate(self.fd, have, size - have)
+        mapped = mmap.mmap(self.fd, size)
         self._bytes = memoryview(mapped)
+        self.size = size
         whole = self._bytes[: size // 8 * 8].cast("d")
         self.head = whole[: HEADER_SIZE // 8]
         self.head[SIZE] = size
@@ -189,7 +187,8 @@ class Lane:
         empty = memoryview(bytearray())
         self.cells = self.head = empty.cast("d")
         self._bytes = empty
-        os.close(self._fd)
+        self.size = 0
+        os.close(self.fd)
 
 
 def signed(data: bytes, generation: int) -> bool:
