@@ -9,6 +9,7 @@ import functools
 import logging
 import time
 from contextvars import ContextVar
+from os import getpid
 from time import perf_counter
 from typing import Any
 
@@ -64,7 +65,7 @@ def _measured(method: Method, name: str) -> Method:
             return method(self, *args, **kwargs)
         token = _running.set(self)
         label = _label(self)
-        began = perf_counter()
+        began, process = perf_counter(), getpid()
         error: BaseException | None = None
         _note_begin(label)
         try:
@@ -74,7 +75,8 @@ def _measured(method: Method, name: str) -> Method:
             raise
         finally:
             _running.reset(token)
-            _note_end(label, perf_counter() - began, error)
+            if getpid() == process:  # not in a child that the command has forked
+                _note_end(label, perf_counter() - began, error)
 
     execute._sentinel_is_measured = True  # type: ignore[attr-defined]
     return execute

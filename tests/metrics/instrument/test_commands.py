@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -98,6 +99,36 @@ def test_commands_in_commands() -> None:
         {"command": "inner", "exit_code": "0", "n": 2},
         {"command": "outer", "exit_code": "0", "n": 1},
     ]
+
+
+def test_a_child_that_leaves_through_the_command() -> None:
+    """The command ends in the process in which it began, and nowhere else."""
+    read, write = os.pipe()
+
+    class Forks(BaseCommand):
+        requires_system_checks = ()
+
+        def handle(self, *args: Any, **options: Any) -> None:
+            """Leave the child as a program would end."""
+            if os.fork() == 0:
+                raise SystemExit
+
+    Forks.__module__ = "shop.management.commands.forks"
+    parent, runs, active = os.getpid(), Figures(RUNS), Figures(ACTIVE)
+    try:
+        call_command(Forks())
+    except SystemExit:
+        os.write(write, str([runs.new(), active.new()]).encode())
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    os.wait()
+    active_in_child = {"command": "forks", "n": 1.0}
+    assert os.read(read, 1000).decode() == str([[], [active_in_child]])
+    assert runs.new() == [{"command": "forks", "exit_code": "0", "n": 1}]
+    assert not active.new()
+    os.close(read)
+    os.close(write)
 
 
 def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
