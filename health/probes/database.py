@@ -2,78 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.apps import apps
-from django.db import connections, router
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError, InterfaceError
 
 from health.probes.base import Probe, ProbeError
-
-DUMMY_ENGINE = "django.db.backends.dummy"
-"""What Django takes for a database without ENGINE: each use of it raises an error."""
-
-LIBPQ_DRIVERS = ("psycopg", "psycopg2")
-"""Drivers that take libpq's options; an engine that calls itself PostgreSQL may have another."""
-
-
-def own_connection(alias: str, timeout: float) -> BaseDatabaseWrapper:
-    """Return a connection to ``alias`` that is nobody else's; it is opened by its first use.
-
-    Neither a pool of the settings nor a transaction left open is behind it. On
-    PostgreSQL a server that is gone without a word ends it after about ``timeout``
-    seconds, unless the settings' OPTIONS say otherwise: the thread of a check that
-    was given up does not hang for the hours that the system would wait.
-    """
-    connection = connections.create_connection(alias)
-    options = {k: v for k, v in connection.settings_dict["OPTIONS"].items() if k != "pool"}
-    driver = getattr(connection, "Database", None)
-    if connection.vendor == "postgresql" and getattr(driver, "__name__", "") in LIBPQ_DRIVERS:
-        seconds = max(2, math.ceil(timeout))  # libpq takes one for two
-        options = {
-            "connect_timeout": seconds,
-            "keepalives_idle": seconds,
-            "keepalives_interval": seconds,
-            "keepalives_count": 2,
-            "tcp_user_timeout": seconds * 1000,
-            **options,
-        }
-    connection.settings_dict = {
-        **connection.settings_dict,
-        "OPTIONS": options,
-        "AUTOCOMMIT": True,
-    }
-    return connection
-
-
-@contextmanager
-def fresh_connection(alias: str, timeout: float) -> Iterator[BaseDatabaseWrapper]:
-    """Open a connection of one's own to ``alias``, and close it whatever happens."""
-    connection = own_connection(alias, timeout)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-@contextmanager
-def _in_place(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Let this thread find ``connection`` under its alias, where the ORM looks for it."""
-    alias = connection.alias
-    before = [c for c in connections.all(initialized_only=True) if c.alias == alias]
-    connections[alias] = connection
-    try:
-        yield
-    finally:
-        del connections[alias]
-        for other in before:
-            connections[alias] = other
+from metrics.databases import DUMMY_ENGINE, belongs, fresh_connection, in_place, own_connection
 
 
 @dataclass
@@ -169,25 +108,17 @@ class MigrationsProbe(Probe):
 
     def __post_init__(self) -> None:
         _demand_alias(self.alias)
-        if not any(_belongs(app.label, self.alias) for app in apps.get_app_configs()):
+        if not any(belongs(app.label, self.alias) for app in apps.get_app_configs()):
             raise ValueError(f"DATABASE_ROUTERS let no app migrate {self.alias!r}")
 
     def check(self, timeout: float) -> None:
         """Compare the code's migrations with the database's table of them."""
-        with fresh_connection(self.alias, timeout) as connection, _in_place(connection):
+        with fresh_connection(self.alias, timeout) as connection, in_place(connection):
             executor = MigrationExecutor(connection)
             leaves = executor.loader.graph.leaf_nodes()
-            plan = executor.migration_plan([n for n in leaves if _belongs(n[0], self.alias)])
-            plan = [step for step in plan if _belongs(step[0].app_label, self.alias)]
+            plan = executor.migration_plan([n for n in leaves if belongs(n[0], self.alias)])
+            plan = [step for step in plan if belongs(step[0].app_label, self.alias)]
         if plan:
             missing = ", ".join(f"{m.app_label}.{m.name}" for m, _ in plan[:3])
             more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""
             raise ProbeError(f"not applied: {missing}{more}")
-
-
-def _belongs(app_label: str, alias: str) -> bool:
-    """Whether the routers let any model of the app into ``alias``, or the app if it has none."""
-    models = list(apps.get_app_config(app_label).get_models(include_auto_created=True))
-    if not models:
-        return bool(router.allow_migrate(alias, app_label))
-    return any(router.allow_migrate_model(alias, model) for model in models)

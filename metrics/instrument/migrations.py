@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.conf import settings
+from django.apps import apps
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
@@ -21,11 +21,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from metrics.conf import conf
+from metrics.databases import DUMMY_ENGINE, belongs, fresh_connection, in_place
 from metrics.registries import REGISTRY
 from metrics.system.failure_log import FailureLog
 
 UNAPPLIED = "django_migrations_unapplied", "Number of migrations that are not applied"
 APPLIED = "django_migrations_applied", "Number of migrations that are applied"
+
+CONNECT_SECONDS = 3
+"""How long a PostgreSQL that does not answer is waited for."""
 
 _failures = FailureLog(logging.getLogger(__name__))
 
@@ -46,11 +50,12 @@ class MigrationsCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Ask the databases; one that does not answer has no sample, and the log says why."""
         families = _families()
-        for alias, values in settings.DATABASES.items():
-            if values.get("ENGINE", "").endswith(".dummy"):
+        for alias in connections:
+            theirs = {app.label for app in apps.get_app_configs() if belongs(app.label, alias)}
+            if not theirs or connections.settings[alias]["ENGINE"] == DUMMY_ENGINE:
                 continue
             try:
-                figures = self._count(alias)
+                figures = self._count(alias, theirs)
             except Exception as e:  # noqa: BLE001 - whatever a driver raises
                 _failures.failed("migrations of %s cannot be counted: %s", alias, e, key=alias)
                 continue
@@ -59,23 +64,22 @@ class MigrationsCollector(Collector):
                 family.add_metric([alias], figure)
         return families
 
-    def _count(self, alias: str) -> list[int]:
-        """Return how many are not applied, and how many are."""
-        connection: BaseDatabaseWrapper = connections[alias].copy()
-        try:
+    def _count(self, alias: str, theirs: Collection[str]) -> list[int]:
+        """Return how many are not applied, and how many are, of the apps of a database."""
+        # Django's recorder looks for its connection under the alias.
+        with fresh_connection(alias, CONNECT_SECONDS) as connection, in_place(connection):
             applied = set(MigrationRecorder(connection).applied_migrations())
             with self._lock:
                 if alias not in self._known or self._known[alias][0] != applied:
-                    self._known[alias] = applied, _compare(connection)
+                    self._known[alias] = applied, _compare(connection, theirs)
                 return self._known[alias][1]
-        finally:
-            connection.close()
 
 
-def _compare(connection: BaseDatabaseWrapper) -> list[int]:
+def _compare(connection: BaseDatabaseWrapper, app_labels: Collection[str]) -> list[int]:
     loader = MigrationLoader(connection, ignore_no_migrations=True)
-    there, applied = set(loader.graph.nodes), set(loader.applied_migrations)
-    return [len(there - applied), len(there & applied)]
+    there = {node for node in loader.graph.nodes if node[0] in app_labels}
+    applied = there & set(loader.applied_migrations)
+    return [len(there - applied), len(applied)]
 
 
 def _families() -> list[GaugeMetricFamily]:

@@ -160,7 +160,7 @@ def test_sqlite_is_read(other: Path) -> None:
 
 def test_time_limits_are_for_drivers_that_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that calls itself PostgreSQL without libpq gets its OPTIONS as they are."""
-    from health.probes.database import own_connection
+    from metrics.databases import own_connection
 
     with other_database({**Postgres.login, "OPTIONS": {"arn": "x"}}):
         assert own_connection("other", 1).settings_dict["OPTIONS"]["tcp_user_timeout"] == 2000

@@ -183,7 +183,7 @@ def test_the_driver_says_itself_that_there_was_no_answer() -> None:
 
 def test_options_of_the_settings_outweigh_the_probes_time_limits(postgres: Postgres) -> None:
     """What OPTIONS say of time limits stands; the limits of a probe are no one else's."""
-    from health.probes.database import own_connection
+    from metrics.databases import own_connection
 
     with other_database({**postgres.settings, "OPTIONS": {"connect_timeout": 7, "pool": True}}):
         options = own_connection("other", 0.5).settings_dict["OPTIONS"]
