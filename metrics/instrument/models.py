@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
 from django.db.models.deletion import Collector
 from django.db.models.signals import post_save
 from prometheus_client import Counter
@@ -50,7 +51,7 @@ def _measured(delete: Callable[[Any], Any]) -> Callable[[Any], Any]:
         result = delete(self)
         try:
             for label, number in result[1].items():
-                if number:
+                if number and not _is_link(label):
                     _of(label, "delete").inc(number)
         except Exception:
             logger.exception("what is deleted is not counted")
@@ -58,6 +59,15 @@ def _measured(delete: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     setattr(measured, _MARK, True)
     return measured
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_link(model: str) -> bool:
+    """Whether it is the table of a many-to-many field, whose rows come without a signal."""
+    try:
+        return bool(apps.get_model(model)._meta.auto_created)
+    except LookupError:  # a migration's own, of an application that is gone
+        return False
 
 
 @functools.lru_cache(maxsize=10_000)
