@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from datetime import datetime
 from time import perf_counter
 from typing import Any
@@ -70,6 +71,8 @@ _BEGAN = "_sentinel_began"
 
 _task = FirstOnes(MOST_TASKS)
 _queue = FirstOnes(MOST_QUEUES)
+_lost: deque[str | None] = deque(maxlen=1000)
+"""The runs that were lost last, by the id of their task."""
 
 
 def install() -> None:
@@ -140,11 +143,17 @@ def _ended(task: Any, retval: Any = None, state: str | None = None, **kwargs: An
     ).observe(seconds)
 
 
-def _failed(sender: Any = None, exception: Any = None, **kwargs: Any) -> None:
-    """Count what only a pool's parent knows of: the run's own process is gone."""
+def _failed(
+    sender: Any = None, exception: Any = None, task_id: str | None = None, **kwargs: Any
+) -> None:
+    """Count what only a pool's parent knows of: the run's own process is gone.
+
+    Celery may say so twice of one run: when the time is up, and when the process is gone.
+    """
     from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
-    if isinstance(exception, (TimeLimitExceeded, WorkerLostError)):
+    if isinstance(exception, (TimeLimitExceeded, WorkerLostError)) and task_id not in _lost:
+        _lost.append(task_id)
         LOST.labels(_task(sender.name), type(exception).__name__).inc()
 
 

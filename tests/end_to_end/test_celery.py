@@ -94,6 +94,9 @@ def test_what_ends_a_process_of_the_pool(tmp_path: Path, env: dict[str, str]) ->
             "the loss",
         )
         harness.wait_until(lambda: not figures(port, "celery_tasks_active"), "nothing runs")
+        lost = figures(port, "celery_tasks_lost_total")
+        assert lost["TimeLimitExceeded", f"{TASKS}.endless"] <= 1
+        assert lost["WorkerLostError", f"{TASKS}.killed"] == 1
         # TERM, by which a hard time limit begins, is an exception in the run
         assert set(figures(port, RUNS)) <= {("SystemExit", "FAILURE", f"{TASKS}.endless")}
 
