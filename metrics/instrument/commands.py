@@ -78,7 +78,6 @@ def _measured(method: Method, name: str) -> Method:
             if getpid() == process:  # not in a child that the command has forked
                 _note_end(label, perf_counter() - began, error)
 
-    execute._sentinel_is_measured = True  # type: ignore[attr-defined]
     return execute
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from django.apps import apps
@@ -16,6 +15,7 @@ from django.db.models.deletion import Collector
 from django.db.models.signals import post_save
 from prometheus_client import Counter
 
+from metrics.instrument.outermost import Method, measure
 from metrics.registries import REGISTRY
 
 logger = logging.getLogger(__name__)
@@ -28,14 +28,11 @@ WRITES = Counter(
     registry=REGISTRY,
 )
 
-_MARK = "_sentinel_is_measured"
-
 
 def install() -> None:
     """Count what this process writes from now on."""
     post_save.connect(_saved, dispatch_uid=__name__)
-    if not hasattr(Collector.delete, _MARK):
-        Collector.delete = _measured(Collector.delete)  # type: ignore[assignment, method-assign]
+    measure(Collector, ("delete",), _measured)
 
 
 def _saved(sender: Any, created: bool, **kwargs: Any) -> None:
@@ -45,7 +42,7 @@ def _saved(sender: Any, created: bool, **kwargs: Any) -> None:
         logger.exception("writes of %r are not counted", sender)
 
 
-def _measured(delete: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _measured(delete: Method, name: str) -> Method:
     @functools.wraps(delete)
     def measured(self: Any) -> Any:
         result = delete(self)
@@ -57,7 +54,6 @@ def _measured(delete: Callable[[Any], Any]) -> Callable[[Any], Any]:
             logger.exception("what is deleted is not counted")
         return result
 
-    setattr(measured, _MARK, True)
     return measured
 
 

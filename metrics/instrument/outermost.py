@@ -42,7 +42,6 @@ def outermost(method: Method, inside: ContextVar[bool], note: Note) -> Method:
         _note(note, self, perf_counter() - began, result, None)
         return result
 
-    setattr(measured, _MARK, True)
     return measured
 
 
@@ -65,7 +64,9 @@ def measure(cls: type, names: Iterable[str], measured: Callable[[Method, str], M
         if not inspect.isfunction(method) or inspect.iscoroutinefunction(method):
             continue
         if not getattr(method, _MARK, False):
-            setattr(cls, name, measured(method, name))
+            instead = measured(method, name)
+            setattr(instead, _MARK, True)
+            setattr(cls, name, instead)
 
 
 def measure_all(base: Any, names: Iterable[str], measured: Callable[[Method, str], Method]) -> None:
