@@ -59,7 +59,8 @@ class MetricsMiddleware:
             return self.get_response(request)
         if self.is_async:
             return self._measure_async(requests, request)
-        # What is wrong with a measurement must not break a request.
+        # What is wrong with a measurement must not break a request. It is caught here, not in
+        # functions beside this one: their two calls cost 0.2 of 4.4 microseconds.
         try:
             begun = requests.begin(request)
         except Exception:

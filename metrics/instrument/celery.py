@@ -131,16 +131,15 @@ def _ended(task: Any, retval: Any = None, state: str | None = None, **kwargs: An
     seconds = perf_counter() - began
     name = _task(task.name)
     ACTIVE.labels(name).dec()
-    error = retval if isinstance(retval, BaseException) else None
+    error: Any = None
     if state is None:  # what is no Exception, as SystemExit, goes on while this is called
         state, error = "FAILURE", sys.exc_info()[1]
+    elif state == "FAILURE":
+        error = retval
     elif state == "RETRY":
-        error = getattr(error, "exc", None)
-    elif state != "FAILURE":
-        error = None
-    DURATION.labels(
-        name, state, error_type(error) if isinstance(error, BaseException) else ""
-    ).observe(seconds)
+        error = getattr(retval, "exc", None)
+    said = error_type(error) if isinstance(error, BaseException) else ""
+    DURATION.labels(name, state, said).observe(seconds)
 
 
 def _failed(

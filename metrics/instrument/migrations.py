@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterable
+from itertools import cycle
 from typing import Any
 
 from django.apps import apps
@@ -60,7 +61,7 @@ class MigrationsCollector(Collector):
                 _failures.failed("migrations of %s cannot be counted: %s", alias, e, key=alias)
                 continue
             _failures.ended(alias)
-            for family, figure in zip(families, figures * 2, strict=False):
+            for family, figure in zip(families, cycle(figures), strict=False):
                 family.add_metric([alias], figure)
         return families
 
