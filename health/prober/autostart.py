@@ -6,15 +6,18 @@ import logging
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from health.board import BOARD
 from health.board.stores.base import Reach
 from health.conf import conf
 from health.core.policy import STALE
 from health.families import FAULTS
-from health.prober.leader import Prober
 from health.readiness.assessment import current, has_started
 from metrics.system import forks
+
+if TYPE_CHECKING:
+    from health.prober.leader import Prober
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ def ensure_started() -> bool:
         prober = None
         try:
             if conf.backends and (conf.run_dir_is_wanted or BOARD.reach is Reach.HOSTS):
+                from health.prober.leader import Prober  # not in one that never probes
+
                 prober = Prober()
                 prober.start()
         except Exception:

@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import urllib3
-
 from health.conf.webhook import WebhookConfig
 from health.core.backend import BackendHealth
 from health.redact import redact, secrets_in
@@ -74,6 +72,8 @@ def _iso(at: float | None) -> str | None:
 
 
 def _send(config: WebhookConfig, message: dict[str, Any]) -> None:
+    import urllib3  # not in a process that tells nobody
+
     try:
         with own_calls(), urllib3.PoolManager(retries=False) as manager:
             response = manager.request(

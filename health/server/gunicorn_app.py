@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,7 @@ class HealthServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         # Gunicorn answers 500 to a path without it; the project's settings have seen it by now.
         self._prefix = os.environ.pop(SCRIPT_NAME, "")
         self._prober()
+        gc.freeze()  # no scrape waits for a collection of all that is loaded, nor does the end
         hooks.finish_start(worker)
 
     def _pre_request(self, worker: Any, request: Any) -> None:

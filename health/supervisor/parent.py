@@ -14,6 +14,7 @@ USR2, WINCH               not supported: a line in the log
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -107,6 +108,7 @@ class Supervisor:
         self.application.start()
         if self.health is not None:
             self.health.start()
+        gc.freeze()  # what is loaded stays to the end, where it would be collected thrice over
         logger.info("serving: application %d", self.application.pid)
         while self._application_ended_with is None or (self.health and self.health.pid):
             sig = self._next_signal()

@@ -21,6 +21,7 @@ from health.readiness import drain
 from metrics import shared
 from metrics.conf import conf as metrics_conf
 from metrics.shared.errors import StoreError
+from metrics.shared.files.directory import reset_if_idle
 from metrics.system.flock import FileLock
 from metrics.system.process_kind import WEB_SERVERS
 from metrics.system.run_dir import RunDir
@@ -87,7 +88,7 @@ def begin() -> None:
                     server,
                 )
                 return
-            shared.reset_if_idle(run_dir)
+            reset_if_idle(run_dir)
         drain.unmark()
         if BOARD.reach is not Reach.HOSTS:  # else other hosts use it
             BOARD.clear()
@@ -108,7 +109,7 @@ def move_to(run_dir: str, user: int) -> None:
     settings_of_health.forget()
     board.forget()
     with contextlib.suppress(OSError, StoreError):  # nothing of ours stays behind
-        shared.reset_if_idle(before)
+        reset_if_idle(before)
 
 
 def mark_drain(draining: bool) -> None:

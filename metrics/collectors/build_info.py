@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from platform import python_version
 
 from prometheus_client import Metric
 
@@ -14,6 +12,8 @@ from metrics import __version__
 
 @cache
 def _metric() -> Metric:
+    from platform import python_version  # only where it is scraped, like all of this
+
     labels = {"python": python_version(), "version": __version__}
     labels |= {name: _version(name) for name in ("django", "prometheus_client")}
     metric = Metric(
@@ -24,6 +24,8 @@ def _metric() -> Metric:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:  # run from a checkout, without being installed

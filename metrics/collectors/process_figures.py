@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import psutil
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from metrics.system.process_identity import stat_fields
+
+if TYPE_CHECKING:
+    import psutil
 
 
 class Worker(Protocol):
@@ -88,7 +90,7 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
             continue
         try:
             figures = read(worker.pid, worker.start_ticks)
-        except (OSError, ValueError, IndexError, psutil.Error):  # it has just ended
+        except (OSError, ValueError, IndexError):  # it has just ended
             continue
         labels = (str(worker.number), worker.kind)
         cpu.add_metric(labels, figures.cpu_seconds)
@@ -125,11 +127,24 @@ def _read_proc(pid: int, start_ticks: int) -> Figures:
 
 @cache
 def _boot_time() -> float:
+    import psutil  # only where it is scraped
+
     return float(psutil.boot_time())
 
 
 def _read_psutil(pid: int, _start_ticks: int) -> Figures:
-    process = psutil.Process(pid)
+    """Ask psutil. Raises ProcessLookupError if there is no such process, or it may not be asked."""
+    import psutil
+
+    try:
+        return _ask(psutil.Process(pid))
+    except psutil.Error as e:
+        raise ProcessLookupError(str(e)) from e
+
+
+def _ask(process: psutil.Process) -> Figures:
+    import psutil
+
     with process.oneshot():
         times, memory = process.cpu_times(), process.memory_info()
         try:

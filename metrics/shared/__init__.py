@@ -4,7 +4,6 @@ It knows prometheus_client and nothing of Django. `install` puts a `Store` under
 prometheus_client's metrics; `current().snapshot()` reads what all processes counted.
 """
 
-from metrics.shared.files.directory import reset_if_idle
 from metrics.shared.ownership import is_shared, not_adopted, private_values, registries, share
 from metrics.shared.seam import current, install, uninstall
 from metrics.shared.store import Store
@@ -21,7 +20,6 @@ __all__ = [
     "not_adopted",
     "private_values",
     "registries",
-    "reset_if_idle",
     "share",
     "uninstall",
 ]

@@ -24,7 +24,6 @@ from prometheus_client.samples import Exemplar
 
 from metrics.shared.errors import ReplacedError
 from metrics.shared.files.catalog import FamilyKey, LabelValues
-from metrics.shared.files.directory import Directory
 from metrics.shared.values import GaugeValue, Value
 from metrics.shared.writing.attachment import Attachment
 from metrics.shared.writing.series import SeriesTable, full_name
@@ -34,6 +33,7 @@ from metrics.system.run_dir import RunDir
 
 if TYPE_CHECKING:
     from metrics.samples import Snapshot, Worker
+    from metrics.shared.files.directory import Directory
     from metrics.shared.reading.reader import Reader
 
 EMPTY = memoryview(bytearray()).cast("d")

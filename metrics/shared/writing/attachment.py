@@ -11,15 +11,18 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from metrics.shared.errors import ReplacedError, reason_of
-from metrics.shared.files import exemplars
-from metrics.shared.files.directory import Directory
 from metrics.shared.files.lanes import PID, Lane
 from metrics.shared.writing.activity import Activity
 from metrics.shared.writing.takeover import drop_damaged_counts, retire_gauges
 from metrics.system.failure_log import FailureLog
 from metrics.system.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from metrics.shared.files.directory import Directory
+    from metrics.shared.files.exemplars import ExemplarFile
 
 logger = logging.getLogger("metrics.shared")
 
@@ -34,7 +37,7 @@ class Attachment:
         self.activity = Activity()
         self.files: Directory | None = None
         self.lane: Lane | None = None
-        self.exemplars: exemplars.ExemplarFile | None = None
+        self.exemplars: ExemplarFile | None = None
         self.memory: dict[int, float] = {}
         self.unsaved_faults: dict[str, int] = {}
         self._kind = kind
@@ -55,6 +58,8 @@ class Attachment:
         if files is not None and files.path == self.directory and files.is_current:
             return files, False
         self._run_dir.ensure(owner=self._owner)
+        from metrics.shared.files.directory import Directory  # not in one that never counts
+
         new = Directory(self.directory)
         if files is not None and files.path != self.directory:
             files.close()
@@ -105,15 +110,19 @@ class Attachment:
                 if not (min(values) >= 0.0 and math.isfinite(sum(values))):
                     drop_damaged_counts(lane.cells, catalog.by_key.values())
         self.lane = lane
+        from metrics.shared.files import exemplars
+
         path = exemplars.path_for(self.directory, lane.number)
         if os.path.exists(path):
             self.exemplars = exemplars.ExemplarFile(path, inherited)
         self.activity.attach(lane.head)
         return lane
 
-    def open_exemplars(self) -> exemplars.ExemplarFile | None:
+    def open_exemplars(self) -> ExemplarFile | None:
         """Return the file of this process's exemplars; None without a lane. Raises OSError."""
         if self.exemplars is None and self.lane is not None:
+            from metrics.shared.files import exemplars
+
             path = exemplars.path_for(self.directory, self.lane.number)
             self.exemplars = exemplars.ExemplarFile(path, inherited=False)
         return self.exemplars

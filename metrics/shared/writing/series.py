@@ -12,14 +12,17 @@ import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from metrics.shared.errors import RecordTooLargeError, TooManySeriesError
 from metrics.shared.files.catalog import OVERFLOW, PROVISIONAL, FamilyKey, FamilyRecord, LabelValues
-from metrics.shared.files.directory import Directory
-from metrics.shared.files.index import Appender
 from metrics.shared.values import Value
 from metrics.shared.writing.attachment import Attachment
 from metrics.shared.writing.series_limit import is_limited
+
+if TYPE_CHECKING:
+    from metrics.shared.files.directory import Directory
+    from metrics.shared.files.index import Appender
 
 logger = logging.getLogger("metrics.shared")
 

@@ -20,11 +20,11 @@ import psutil
 import pytest
 from prometheus_client.samples import Exemplar, Timestamp
 
-from metrics import shared
 from metrics.exposition import Converted
 from metrics.samples import Family, SampleKey
 from metrics.scraping import scrape_socket
 from metrics.scraping.own_figures import OwnFigures
+from metrics.shared.files.directory import reset_if_idle
 from tests.metrics.scraping.programs import own_figures
 from tests.support import harness
 from tests.support.harness import ROOT, call, calling, project_env
@@ -173,7 +173,7 @@ def test_an_address_too_long_for_a_socket(tmp_path: Path) -> None:
         assert answered_as(deep) == "one"
         [path] = (deep / "run").glob("scrape-*")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert shared.reset_if_idle(deep / "run")
+    assert reset_if_idle(deep / "run")
     assert not list((deep / "run").glob("scrape-*"))
 
 

@@ -486,7 +486,9 @@ def test_log_handler_that_counts(small_disk: Path) -> None:
 
 def test_reset_if_idle(store_dir: Path) -> None:
     """A directory is emptied only while no process has a lane, and then starts from zero."""
-    reset = "print(json.dumps(shared.reset_if_idle(DIR)))"
+    reset = (
+        "from metrics.shared.files.directory import reset_if_idle as r; print(json.dumps(r(DIR)))"
+    )
     assert run(store_dir, reset) is True
     with Peer(store_dir, "c = counter(); c.inc(5)"):
         assert run(store_dir, reset) is False
