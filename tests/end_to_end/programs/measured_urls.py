@@ -11,6 +11,11 @@ from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import include, path
+from prometheus_client import Counter
+
+from metrics.registry import REGISTRY
+
+BEGUN = Counter("measured_views_begun", "Calls of a view that lasts", ["view"], registry=REGISTRY)
 
 
 def item(request: HttpRequest, number: int) -> HttpResponse:
@@ -62,7 +67,8 @@ def slow(request: HttpRequest) -> HttpResponse:
 
 
 async def slow_async(request: HttpRequest) -> HttpResponse:
-    """Wait for longer than the client does."""
+    """Say that it has begun, and wait for longer than the client does."""
+    BEGUN.labels("slow_async").inc()
     await asyncio.sleep(60)
     return HttpResponse("late")
 
