@@ -324,9 +324,9 @@ class Store:
 
         Takes no lane. Tries to bring back what has failed before.
         """
-        from metrics.shared.reading.reader import UNREADABLE, OwnMemory
+        with self._alone():  # so that no fork comes in the middle of the import
+            from metrics.shared.reading.reader import UNREADABLE, OwnMemory
 
-        with self._alone():
             self._tend()
             hold = self._hold
             read = UNREADABLE

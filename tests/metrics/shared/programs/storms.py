@@ -154,6 +154,8 @@ def fork_beside_threads(process: StoreProcess) -> list[Any]:
     Return the number of children that hung, the threads' counts, a scrape and the number
     of files.
     """
+    METRICS.record_request("tool 0", "error", 0.5)  # imports the settings: a fork in the middle of
+    # an import leaves its lock behind, whoever imports
     sys.setswitchinterval(1e-5)
     c = process.counter("c", ["l"])
     h = process.histogram("h", ["l"])
