@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from metrics import shared, streams
+from metrics import history, shared, streams
 from metrics.scraping import answer_scrapes
 
 logger = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class ActivityMiddleware:
                 store.claim()
                 self._pid = os.getpid()
                 answer_scrapes()
+                history.keep()
             store.mend_lane()
             return _Running(store, store.activity.begin())
         except Exception:

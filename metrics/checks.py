@@ -102,6 +102,11 @@ def check_enabled(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     return _readable(lambda: conf.metrics_enabled, "sentinel_metrics.E002")
 
 
+def check_history(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a SENTINEL_HISTORY that is neither True nor False."""
+    return _readable(lambda: conf.history, "sentinel_metrics.E014")
+
+
 def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a SENTINEL_METRICS_ACCESS of a wrong shape, naming each key that is wrong.
 
@@ -319,6 +324,7 @@ CHECKS = (
     check_names,
     check_service,
     check_enabled,
+    check_history,
     check_max_series,
     check_paths,
     check_instrument,

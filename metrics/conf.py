@@ -24,6 +24,7 @@ from metrics.system.run_dir import RunDir
 NAMES = frozenset(
     {
         "SENTINEL_BUCKETS",
+        "SENTINEL_HISTORY",
         "SENTINEL_HTTP_CLIENT_HOSTS",
         "SENTINEL_INSTRUMENT",
         "SENTINEL_LABELS",
@@ -159,6 +160,11 @@ class Conf:
         return self._boolean("SENTINEL_METRICS_ENABLED", True)
 
     @property
+    def history(self) -> bool:
+        """Whether the last hour is kept for the admin's pages (``SENTINEL_HISTORY``)."""
+        return self._boolean("SENTINEL_HISTORY", True)
+
+    @property
     def metrics_max_series(self) -> int:
         """How many label sets a family may hold before more fold into one.
 
@@ -281,7 +287,7 @@ class Conf:
         the scrape.
         """
         _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
-        _ = self.labels, self.instrument, self.buckets, self.requests_not_measured
+        _ = self.labels, self.history, self.instrument, self.buckets, self.requests_not_measured
         _ = self.http_client_hosts
 
     def _boolean(self, name: str, default: bool) -> bool:

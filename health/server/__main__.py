@@ -15,7 +15,7 @@ def main() -> None:
     from health.server import app, gunicorn_app
 
     declare_process_kind("health_server")
-    gunicorn_app.HealthServer(bind=given.bind, load=app.application, prober=app.start_prober).run()
+    gunicorn_app.HealthServer(bind=given.bind, load=app.application, prober=app.start_threads).run()
 
 
 if __name__ == "__main__":

@@ -31,10 +31,12 @@ def application() -> WSGIHandler:
     return wsgi
 
 
-def start_prober() -> None:
-    """Run the prober in this process, or stand by for another's; never raises."""
+def start_threads() -> None:
+    """Run the prober in this process and keep the history, or stand by; never raises."""
     from health import logs
     from health.prober import autostart
+    from metrics import history
 
     logs.ensure_handler()
     autostart.ensure_started()
+    history.keep()

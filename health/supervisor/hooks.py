@@ -99,6 +99,7 @@ def post_worker_init(worker: Any) -> None:
     announce(worker)
     show_life()
     answer_scrapes()
+    keep_history()
     finish_start(worker)
 
 
@@ -148,6 +149,13 @@ def answer_scrapes() -> None:
         from metrics import scraping
 
         scraping.answer_scrapes()
+
+
+def keep_history() -> None:
+    """Let this worker keep the last hour for the admin's pages, unless another does."""
+    from metrics import history
+
+    history.keep()
 
 
 def show_life() -> None:
