@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from metrics import instrument
+
+WAITS = threading.Event()
+"""Set when the view `waits` has begun."""
 
 
 class OddError(Exception):
@@ -91,6 +95,7 @@ async def broken_async(request: HttpRequest) -> HttpResponse:
 
 async def waits(request: HttpRequest) -> HttpResponse:
     """Wait to be cancelled."""
+    WAITS.set()
     await asyncio.sleep(3600)
     return HttpResponse("never")
 

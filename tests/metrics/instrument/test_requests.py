@@ -188,12 +188,14 @@ def test_a_request_that_is_cancelled(counted: Figures) -> None:
 
     async def ask() -> None:
         active = Figures("http_server_active_requests")
+        site.WAITS.clear()
         task = asyncio.ensure_future(AsyncClient().get("/waits"))
-        while not active.new():
+        while not site.WAITS.is_set():  # before that there is no route
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert active.new() == []
 
     asyncio.run(ask())
     assert counted.new() == [row("waits", error="asyncio.exceptions.CancelledError")]
