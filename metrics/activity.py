@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
@@ -46,23 +48,20 @@ class ActivityMiddleware:
             return self._call_async(request)
         end = self._begin()
         try:
-            response = self.get_response(request)
-            assert isinstance(response, HttpResponseBase)
+            response: Any = self.get_response(request)
             end = _postpone(response, end)
         finally:
             end()
-        return response
+        return response  # type: ignore[no-any-return]
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
         end = self._begin()
         try:
-            awaitable = self.get_response(request)
-            assert isinstance(awaitable, Awaitable)
-            response = await awaitable
+            response: Any = await self.get_response(request)  # type: ignore[misc]
             end = _postpone(response, end)
         finally:
             end()
-        return response
+        return response  # type: ignore[no-any-return]
 
     def _begin(self) -> Callable[[], None]:
         """Note the beginning, and return what notes the end."""
@@ -83,37 +82,52 @@ class ActivityMiddleware:
 
 
 class _Running:
-    """A request in progress; call it when the request has ended."""
+    """A request in progress; call it when the request has ended, once or more often.
+
+    One that nobody holds any longer has ended, too: neither is its response.
+    """
 
     def __init__(self, store: shared.Store, token: int) -> None:
-        self._store = store
+        self._store: shared.Store | None = store
         self._token = token
 
     def watch(self, response: HttpResponseBase) -> None:
         """Have each part of a streaming response show that this process is alive."""
+        if (store := self._store) is None:
+            return
         try:
-            streams.watch(response, streams.Progress(self._store, self._token))
+            streams.watch(response, streams.Progress(store, self._token, self))
         except Exception:
             logger.exception("the progress of this response is not told")
 
     def __call__(self) -> None:
+        store, self._store = self._store, None
+        if store is None:
+            return
         try:
-            self._store.mend_lane()
-            self._store.activity.end(self._token)
+            store.mend_lane()
+            store.activity.end(self._token)
         except Exception:
             logger.exception("this process's requests in progress are not told right")
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self._store is not None and not is_finalizing():
+            self()
 
 
 def _nothing() -> None:
     """Note nothing."""
 
 
-def _postpone(response: HttpResponseBase, end: Callable[[], None]) -> Callable[[], None]:
+def _postpone(response: Any, end: Callable[[], None]) -> Callable[[], None]:
     """Leave the end to the closing of a response that is still to be produced."""
-    if not response.streaming:
+    # What is no response, as None, is Django's to complain of.
+    if not isinstance(end, _Running) or not getattr(response, "streaming", False):
         return end
-    if isinstance(end, _Running):
-        end.watch(response)
-    # Where Django itself puts what is to be closed with a response, as files are.
-    response._resource_closers.append(end)  # type: ignore[attr-defined]  # the stubs lack it
+    try:
+        # Where Django itself puts what is to be closed with a response, as files are.
+        response._resource_closers.append(end)
+    except AttributeError:
+        return end
+    end.watch(response)
     return _nothing

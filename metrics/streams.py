@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,23 +32,47 @@ class Watcher(Protocol):
         """Note that the server has got the last part."""
 
     def failed(self, error: BaseException) -> None:
-        """Note that the next part could not be had."""
+        """Note that the next part could not be had. It is the end: nobody may close it."""
+
+    def dropped(self, error: BaseException) -> None:
+        """Note that the sending ended with ``error``, which also follows on `failed`."""
 
 
-def watch(response: HttpResponseBase, watcher: Watcher) -> None:
+def watch(response: HttpResponseBase, watcher: Watcher) -> bool:
     """Tell ``watcher`` of each part that a streaming response sends, and how it ends.
 
     All else about ``response`` stays as it is: what closes it, whether it is
-    asynchronous, and that a server may send its file with ``wsgi.file_wrapper``.
+    asynchronous, and that a server may send its file with ``wsgi.file_wrapper``. Return
+    whether it can be watched: one that is no `StreamingHttpResponse`, or keeps its parts
+    elsewhere, cannot.
     """
-    if not isinstance(response, StreamingHttpResponse):
-        return
-    # Not by `streaming_content`, which would close twice and forget `file_to_stream`.
     inner: Any = response
-    watched = _AsyncParts if response.is_async else _Parts
-    inner._iterator = watched(inner._iterator, watcher)
+    parts = getattr(inner, "_iterator", None)
+    if parts is None or not isinstance(response, StreamingHttpResponse):
+        return False
+    # Not by `streaming_content`, which would close twice and forget `file_to_stream`.
+    inner._iterator = (_AsyncParts if response.is_async else _Parts)(parts, watcher)
     if isinstance(response, FileResponse) and response.file_to_stream is not None:
         inner.file_to_stream = _File(response.file_to_stream, watcher)
+    _watch_sending(watcher)
+    return True
+
+
+def _watch_sending(watcher: Watcher) -> None:
+    """Tell ``watcher`` if the task that sends under ASGI fails: Django closes nothing then."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a server that is not asynchronous, which closes whatever it sends
+        return
+
+    def tell(task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            watcher.dropped(asyncio.CancelledError())
+        elif (error := task.exception()) is not None:
+            watcher.dropped(error)
+
+    if task is not None:
+        task.add_done_callback(tell)
 
 
 class Progress:
@@ -56,9 +81,11 @@ class Progress:
     A thread that streams neither begins nor ends a request for as long as that takes.
     """
 
-    def __init__(self, store: Store, token: int) -> None:
+    def __init__(self, store: Store, token: int, end: Callable[[], None]) -> None:
+        """``end`` notes that the request is over, and may be called often."""
         self._store = store
         self._token = token
+        self._end = end
         self._last: object = b""
 
     def asked(self) -> None:
@@ -84,7 +111,12 @@ class Progress:
         """Note that the server has got the last part."""
 
     def failed(self, error: BaseException) -> None:
-        """Note that the next part could not be had."""
+        """Note that the request is over."""
+        self._end()
+
+    def dropped(self, error: BaseException) -> None:
+        """Note that the request is over."""
+        self._end()
 
     def _tell(self) -> None:
         try:
@@ -150,7 +182,11 @@ class _File:
     def read(self, *size: int) -> object:
         """Read, as the server does before it sends."""
         self._watcher.asked()
-        part: bytes = self._file.read(*size)
+        try:
+            part: bytes = self._file.read(*size)
+        except BaseException as e:
+            self._watcher.failed(e)
+            raise
         self._watcher.passed(part)
         if not part or (size and len(part) < size[0]):
             self._watcher.ended()

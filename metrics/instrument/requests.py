@@ -9,13 +9,15 @@ to have no label.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import Gauge
 
@@ -98,12 +100,18 @@ class Requests:
 
     def answered(self, request: HttpRequest, begun: Begun, response: HttpResponseBase) -> None:
         """Note the end of a request, or leave that to the end of its stream."""
-        if response.streaming:
-            end = _StreamEnd(self, request, begun, response)
-            streams.watch(response, end)
-            response._resource_closers.append(end.closed)  # type: ignore[attr-defined]
-        else:
-            self.end(request, begun, response.status_code)
+        try:
+            streaming, status = response.streaming, response.status_code
+        except AttributeError as e:  # no response, as None: Django says so in what follows
+            self.end(request, begun, None, error_type(e))
+            return
+        if not streaming:
+            self.end(request, begun, status)
+            return
+        end = _StreamEnd(self, request, begun, status)
+        # Before it is watched: where one of these fails, the request ends with ``end``.
+        response._resource_closers.append(end.closed)  # type: ignore[attr-defined]
+        end.watch(response)
 
     def raised(self, request: HttpRequest, error: Exception) -> None:
         """Ignore an exception of a view: the answer that is made of it counts."""
@@ -153,17 +161,22 @@ class Requests:
 
 
 class _StreamEnd:
-    """Notes the end of a request when its stream has ended."""
+    """Notes the end of a request when its stream has ended, in whatever way.
 
-    def __init__(
-        self, requests: Requests, request: HttpRequest, begun: Begun, response: HttpResponseBase
-    ) -> None:
+    When nobody holds it any longer the stream has ended, too: nobody can send more of it.
+    """
+
+    def __init__(self, requests: Requests, request: HttpRequest, begun: Begun, status: int) -> None:
         self._requests = requests
         self._request = request
         self._begun: Begun | None = begun
-        self._status = response.status_code
-        # Another iterable is not watched: what closes it is taken for its end.
-        self._error = CLIENT_GONE if isinstance(response, StreamingHttpResponse) else ""
+        self._status = status
+        self._error = ""
+
+    def watch(self, response: HttpResponseBase) -> None:
+        """Tell its end from a break-off. What cannot be watched ends well when it is closed."""
+        if streams.watch(response, self):
+            self._error = CLIENT_GONE
 
     def asked(self) -> None:
         """Ignore it: only the end counts."""
@@ -180,8 +193,14 @@ class _StreamEnd:
         self._error = ""
 
     def failed(self, error: BaseException) -> None:
-        """Note why the stream broke off."""
-        self._error = error_type(error)
+        """Note the end of the request, and why the stream broke off."""
+        gone = isinstance(error, (asyncio.CancelledError, GeneratorExit))
+        self._error = CLIENT_GONE if gone else error_type(error)
+        self.closed()
+
+    def dropped(self, error: BaseException) -> None:
+        """Note the end of the request: its server could not send, or was told not to."""
+        self.failed(GeneratorExit() if isinstance(error, OSError) else error)
 
     def closed(self) -> None:
         """Note the end of the request."""
@@ -192,6 +211,10 @@ class _StreamEnd:
             self._requests.end(self._request, begun, self._status, self._error)
         except Exception:
             logger.exception("a request is not measured")
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self._begun is not None and not is_finalizing():
+            self.closed()
 
 
 def _labels(key: Key) -> tuple[str, str, str, str]:

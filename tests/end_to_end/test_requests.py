@@ -111,6 +111,19 @@ def test_clients_that_go_away_in_a_stream(tmp_path: Path, redis: str, kind: str)
             assert error in ("client_disconnected", "asyncio.exceptions.CancelledError")
 
 
+@pytest.mark.parametrize("kind", ["asgi", "uvicorn"])
+def test_streams_that_break_off(tmp_path: Path, redis: str, kind: str) -> None:
+    """Django does not close them under ASGI; each counts once all the same, and is over."""
+    with served(tmp_path, kind, redis) as port:
+        for _ in range(4):
+            with suppress(OSError, HTTPException):
+                harness.get(port, "/breaks-async")
+        harness.wait_until(
+            lambda: not figures(port, "http_server_active_requests"), "nothing in progress"
+        )
+        assert figures(port, REQUESTS) == {("LookupError", "GET", "200", "breaks-async"): 4}
+
+
 def _read_until(client: socket.socket, wanted: bytes) -> bytes:
     got = b""
     while wanted not in got and (more := client.recv(65536)):

@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from metrics import shared
 from metrics.activity import ActivityMiddleware
+from metrics.shared.files.lanes import IN_PROGRESS, OLDEST_BEGAN
+from metrics.shared.writing.activity import Activity
 
 
 @pytest.fixture
@@ -160,3 +162,24 @@ def test_the_capacity_is_told(store: shared.Store) -> None:
     assert [(w.capacity, w.kind) for w in store.workers()] == [(4, "gunicorn")]
     store.activity.set_capacity(8)
     assert [w.capacity for w in store.workers()] == [8]
+
+
+def test_a_finalizer_may_end_a_request_inside_of_any_call() -> None:
+    """Garbage is collected at any moment, in the thread that tells of another request too."""
+    activity = Activity()
+    tokens = [activity.begin(), activity.begin()]
+
+    class Head(list[float]):
+        """A lane's header, while something is collected at each write to it."""
+
+        def __setitem__(self, index: Any, value: Any) -> None:
+            super().__setitem__(index, value)
+            if tokens:
+                activity.end(tokens.pop())
+
+    head = Head([0.0] * 16)
+    activity.attach(head)  # type: ignore[arg-type]
+    assert (head[IN_PROGRESS], head[OLDEST_BEGAN]) == (0, 0)
+    activity.begin()
+    assert head[IN_PROGRESS] == 1
+    assert head[OLDEST_BEGAN] > 0

@@ -19,7 +19,7 @@ class Activity:
     """Requests in progress, when the oldest began, and when one last began, ended or sent."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may end a request inside of any call
         self._began: dict[int, float] = {}
         self._unwatched: set[int] = set()
         self._told_at = 0.0
@@ -46,7 +46,7 @@ class Activity:
 
     def forget(self) -> None:
         """Start from nothing, as a child does after a fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._began = {}
         self._unwatched = set()
         self._capacity = 0
@@ -92,7 +92,13 @@ class Activity:
     def _tell(self, now: float) -> None:
         self._told_at = now
         head, began = self._head, self._began
-        head[IN_PROGRESS] = len(began)
-        head[OLDEST_BEGAN] = next(iter(began.values()), 0.0)
         head[LAST_ACTIVE] = math.inf if self._unwatched else now
         head[CAPACITY] = self._capacity
+        told = -1
+        while told != len(began):  # else a finalizer has ended a request in between
+            told = len(began)
+            try:
+                head[OLDEST_BEGAN] = next(iter(began.values()), 0.0)
+            except RuntimeError:
+                continue
+            head[IN_PROGRESS] = told

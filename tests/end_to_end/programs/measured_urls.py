@@ -60,6 +60,16 @@ async def events_async(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts_async())
 
 
+async def breaks_async(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream one part, and break off."""
+
+    async def parts() -> AsyncIterator[str]:
+        yield "data"
+        raise LookupError
+
+    return StreamingHttpResponse(parts())
+
+
 def slow(request: HttpRequest) -> HttpResponse:
     """Take longer than gunicorn allows."""
     time.sleep(60)
@@ -79,6 +89,7 @@ urlpatterns = [
     path("broken", broken),
     path("events", events),
     path("events-async", events_async),
+    path("breaks-async", breaks_async),
     path("slow", slow),
     path("slow-async", slow_async),
     path("", include("metrics.urls")),
