@@ -139,7 +139,7 @@ class BothNames(Requests):
     """Measures requests under both names.
 
     Unlike there, the latency by view is that of all middlewares too, and requests that are
-    left out of ours are left out of these.
+    left out of ours by their path are left out of these.
     """
 
     def __init__(self) -> None:
@@ -209,8 +209,8 @@ class BothNames(Requests):
             return self._by_response[key]
         except KeyError:
             incs = (
-                BY_STATUS.labels(str(status)).inc,
-                BY_STATUS_VIEW.labels(str(status), view, method).inc,
+                BY_STATUS.labels(str(int(status))).inc,
+                BY_STATUS_VIEW.labels(str(int(status)), view, method).inc,
                 BY_CHARSET.labels(charset).inc,
             )
             observe = observer(LATENCY_BY_VIEW, view, method)

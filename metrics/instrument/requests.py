@@ -26,7 +26,7 @@ from metrics.conf import conf
 from metrics.instrument import traces
 from metrics.instrument.bounds import METHODS, OTHER
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
-from metrics.instrument.views import is_measured
+from metrics.instrument.views import NOT_MEASURED
 from metrics.registries import REGISTRY
 
 logger = logging.getLogger(__name__)
@@ -124,27 +124,29 @@ class Requests:
             self._mend_lane()
         active.inc(-1.0)
         match = request.resolver_match
-        route = "" if match is None else match.route or "/"
+        if match is None:
+            route = ""
+        elif getattr(match.func, NOT_MEASURED, False):
+            return
+        else:
+            route = match.route or "/"
         if not error and status is not None and status >= 500:
-            error = getattr(request, _ERROR, "") or str(status)
+            error = getattr(request, _ERROR, "") or str(int(status))
         key = (method, route, status, error)
         try:
             observe = self._observers[key]
         except KeyError:
-            observe = self._observer(request, key)
+            observe = self._observer(key)
         if _TRACEPARENT in request.META or _OPENTELEMETRY in _loaded:
             self._observe_traced(request, key, observe, seconds)
         else:
             observe(seconds)
 
-    def _observer(self, request: HttpRequest, key: Key) -> Observe:
+    def _observer(self, key: Key) -> Observe:
         """Return what observes the series of ``key``, and keep it."""
-        match = request.resolver_match
         route = key[1]
-        observe: Observe = _nothing
-        left_out = self._routes is not None and self._routes.search(route)
-        if not left_out and (match is None or is_measured(match.func)):
-            observe = observer(DURATION, *_labels(key))
+        left_out = self._routes is not None and route and self._routes.search(route)
+        observe = _nothing if left_out else observer(DURATION, *_labels(key))
         if len(self._observers) < _MOST_KEPT:
             self._observers[key] = observe
         return observe
@@ -219,7 +221,7 @@ class _StreamEnd:
 
 def _labels(key: Key) -> tuple[str, str, str, str]:
     method, route, status, error = key
-    return method, route, "" if status is None else str(status), error
+    return method, route, "" if status is None else str(int(status)), error
 
 
 def _no_lane() -> None:

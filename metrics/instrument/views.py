@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_MARK = "sentinel_not_measured"
+NOT_MEASURED = "sentinel_not_measured"
+"""Attribute of a view whose requests do not count."""
 
 
 def not_measured(view: View) -> View:
-    """Leave the requests of a view out of ``http_server_request_duration_seconds``.
+    """Return ``view`` with its requests left out of ``http_server_request_duration_seconds``.
 
-    For a function, or by ``method_decorator(not_measured, name="dispatch")`` for a class.
-    Put it outermost, or above decorators that keep a function's attributes.
+    What was given stays measured where it is used by itself. For a function of either kind, or
+    by ``method_decorator(not_measured, name="dispatch")`` for a class. Put it outermost, or
+    above decorators that keep a function's attributes.
     """
-    setattr(view, _MARK, True)
-    return view
+    wrapper: Callable[..., Any]
+    if iscoroutinefunction(view):
 
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return await view(*args, **kwargs)
 
-def is_measured(view: object) -> bool:
-    """Whether the requests of ``view`` count."""
-    return not getattr(view, _MARK, False)
+    else:
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return view(*args, **kwargs)
+
+    functools.update_wrapper(wrapper, view)
+    setattr(wrapper, NOT_MEASURED, True)
+    return cast(View, wrapper)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,31 @@ def unmeasured(request: HttpRequest) -> HttpResponse:
     return HttpResponse("well")
 
 
+@instrument.not_measured
+async def unmeasured_async(request: HttpRequest) -> HttpResponse:
+    """Answer the same from the event loop."""
+    return HttpResponse("well")
+
+
+class Monitor:
+    """A view that is a bound method, which takes no attributes."""
+
+    def view(self, request: HttpRequest) -> HttpResponse:
+        """Answer."""
+        return HttpResponse("well")
+
+
+def enumerated(request: HttpRequest) -> HttpResponse:
+    """Answer with a status that is a member of an enumeration."""
+
+    class Odd(int, Enum):
+        FAILED = 599
+
+    response = HttpResponse("odd")
+    response.status_code = Odd.FAILED
+    return response
+
+
 @method_decorator(instrument.not_measured, name="dispatch")
 class Unmeasured(View):
     """A class that is left out."""
@@ -149,6 +175,10 @@ urlpatterns = [
     path("waits", waits),
     path("stream-async", stream_async),
     path("unmeasured", unmeasured),
+    path("unmeasured-async", unmeasured_async),
+    path("unmeasured-method", instrument.not_measured(Monitor().view)),
+    path("unmeasured-twin", instrument.not_measured(well)),
+    path("enumerated", enumerated),
     path("unmeasured-class", Unmeasured.as_view()),
     path("tool/<str:name>", tool_error),
 ]

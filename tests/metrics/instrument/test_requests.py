@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django import urls
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, override_settings
@@ -89,6 +90,7 @@ def row(route: str, status: str = "", method: str = "GET", error: str = "") -> d
         ("/template", row("template", "500", error=ODD)),
         ("/in-middleware", row("", "500", error=ODD)),
         ("/unavailable", row("unavailable", "503", error="503")),
+        ("/enumerated", row("enumerated", "599", error="599")),
         pytest.param("/stream", row("stream", "200"), marks=SERVED_IN_PARTS),
         pytest.param("/file", row("file", "200"), marks=SERVED_IN_PARTS),
         ("/async", row("async", "200")),
@@ -201,21 +203,61 @@ def test_a_request_that_is_cancelled(counted: Figures) -> None:
     assert counted.new() == [row("waits", error="asyncio.exceptions.CancelledError")]
 
 
-def test_a_view_can_be_left_out(counted: Figures) -> None:
-    """By a decorator, of a function and of a class."""
-    for path in ("/unmeasured", "/unmeasured-class"):
+@pytest.mark.parametrize("name", ["", "-async", "-class", "-method", "-twin"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_view_can_be_left_out(counted: Figures, name: str, is_async: bool) -> None:
+    """By a decorator, of a function, a method and a class; the view that it was given counts."""
+    path = f"/unmeasured{name}"
+    if is_async:
+        asyncio.run(_ask(path))
+    else:
         assert Client().get(path).content == b"well"
     assert counted.new() == []
+    Client().get("/")
+    assert counted.new() == [row("/", "200")]
 
 
-def test_paths_and_routes_can_be_left_out(counted: Figures) -> None:
-    """By expressions that match a part."""
-    left_out = {"PATHS": ["^/items/1", "^/miss"], "ROUTES": ["^api/", "^$"]}
+def other_host(get_response: Any) -> Any:
+    """Choose other URLs by a parameter, whose view is left out and has the same route."""
+    other: Any = (urls.path("missing", site.unmeasured),)
+
+    def middleware(request: HttpRequest) -> Any:
+        if "elsewhere" in request.GET:
+            request.urlconf = other
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("first", ["?elsewhere", ""])
+def test_a_view_that_is_left_out_takes_no_other_with_it(counted: Figures, first: str) -> None:
+    """Two views may have one route, by host; that the one counts depends on none before it."""
+    with override_settings(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.other_host"]):
+        client = Client()
+        for query in (first, "?elsewhere", "", "?elsewhere"):
+            client.get(f"/missing{query}")
+    n = 1.0 if first else 2.0
+    assert counted.new() == [{**row("missing", "404"), "n": n}]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["^api/", "^$"], ["", "/", "items/<int:number>/"]),
+        (["^/$"], ["", "api/v1/<slug:name>", "items/<int:number>/"]),
+        ([""], [""]),
+    ],
+)
+def test_paths_and_routes_can_be_left_out(
+    counted: Figures, patterns: list[str], expected: list[str]
+) -> None:
+    """By expressions that match a part; the home page is ``/``, and what has no route counts."""
+    left_out = {"PATHS": ["^/items/1", "^/miss"], "ROUTES": patterns}
     with override_settings(SENTINEL_REQUESTS_NOT_MEASURED=left_out):
         client = Client()
         for path in ("/items/17/", "/items/27/", "/missing", "/api/v1/x", "/nowhere", "/"):
             client.get(path)
-    assert counted.new() == [row("/", "200"), row("items/<int:number>/", "200")]
+    assert sorted(one.get("http_route", "") for one in counted.new()) == expected
 
 
 def test_nothing_is_measured_unless_it_is_named(counted: Figures) -> None:
