@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LONGEST = 2**31
+"""Seconds of the longest Retry-After; what is longer, infinite or no number is no advice."""
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
@@ -105,8 +108,8 @@ class MetricsMiddleware:
         if not isinstance(error, ToolCallError):
             return None
         response = JsonResponse({"error": str(error) or error.status}, status=error.http_status)
-        if error.retry_after is not None:
-            response["Retry-After"] = str(max(0, math.ceil(error.retry_after)))
+        if (seconds := error.retry_after) is not None and 0 <= seconds <= _LONGEST:
+            response["Retry-After"] = str(math.ceil(seconds))
         return response
 
 

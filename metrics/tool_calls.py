@@ -33,7 +33,10 @@ class ToolCallError(Exception):
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        """``retry_after``: after how many seconds another try may succeed, for Retry-After."""
+        """``retry_after``: after how many seconds another try may succeed, for Retry-After.
+
+        Less than 0, infinite or not a number: the answer does not say.
+        """
         super().__init__(message)
         self.retry_after = retry_after
 

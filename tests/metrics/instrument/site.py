@@ -153,7 +153,7 @@ class Unmeasured(View):
 
 def tool_error(request: HttpRequest, name: str) -> HttpResponse:
     """Raise one of the exceptions that say how a tool call ended."""
-    raise getattr(instrument, name)("told", retry_after=1.5)
+    raise getattr(instrument, name)("told", retry_after=float(request.GET.get("after", 1.5)))
 
 
 urlpatterns = [

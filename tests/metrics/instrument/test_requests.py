@@ -307,6 +307,18 @@ def test_how_a_tool_call_ended_is_answered(counted: Figures, name: str, status: 
     assert counted.new() == [row("tool/<str:name>", str(status), error=error)]
 
 
+@pytest.mark.parametrize(
+    ("after", "header"),
+    [("0", "0"), ("0.1", "1"), ("2147483648", "2147483648"), ("30", "30")]
+    + [(after, None) for after in ("inf", "-inf", "nan", "-1", "-0.1", "1e300")],
+)
+def test_when_to_try_again(after: str, header: str | None) -> None:
+    """In whole seconds, or not at all where it is no such number; never a fault of its own."""
+    answer = Client().get("/tool/RateLimited", {"after": after})
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (429, header)
+    assert answer.json() == {"error": "told"}
+
+
 def test_what_clients_choose_makes_no_series(counted: Figures) -> None:
     """Random paths, methods, hosts, headers and bodies end in few series, and no fault."""
     rng = random.Random(3)
