@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
@@ -25,7 +27,8 @@ def tool(name: str, *, metrics: Recorder = METRICS) -> Callable[[Function], Func
     A function, a coroutine function, a generator of either kind, or a view. A call that
     returns has succeeded, one that raises ended as `metrics.tool_calls.status_of` says of
     the exception, and a view's answer counts by its status. A generator's call lasts until
-    it is exhausted or closed.
+    it is exhausted, closed or dropped; one that is never begun is none. A function that
+    returns a coroutine is taken for a coroutine function.
 
     Raises TypeError without a name, as in ``@tool`` without parentheses.
     """
@@ -65,6 +68,10 @@ def _function(function: Callable[..., Any], name: str, metrics: Recorder) -> Cal
         except BaseException as e:
             record(metrics, name, status_of(e), perf_counter() - began)
             raise
+        if isinstance(result, CoroutineType):  # of a decorator that is not asynchronous itself
+            awaited = _coroutine(lambda: result, name, metrics)
+            awaited.__name__, awaited.__qualname__ = result.__name__, result.__qualname__
+            return awaited()
         _end(metrics, name, result, perf_counter() - began)
         return result
 
@@ -109,13 +116,17 @@ class _AsyncGenerator(AsyncGenerator[Any, Any]):
         self._began = 0.0
 
     async def asend(self, value: Any) -> Any:
-        return await self._ending(self._parts.asend(value))
+        self._began = self._began or perf_counter()
+        return await self._step(self._parts.asend(value))
 
     async def athrow(self, *error: Any) -> Any:
-        return await self._ending(self._parts.athrow(*error))
+        return await self._step(self._parts.athrow(*error))
 
-    async def _ending(self, step: Awaitable[Any]) -> Any:
-        self._began = self._began or perf_counter()
+    async def aclose(self) -> None:
+        await self._step(self._parts.aclose())
+        self._end(Status.KILLED)
+
+    async def _step(self, step: Awaitable[Any]) -> Any:
         try:
             return await step
         except StopAsyncIteration:
@@ -126,6 +137,10 @@ class _AsyncGenerator(AsyncGenerator[Any, Any]):
             raise
 
     def _end(self, status: Status) -> None:
-        if self._name:
-            record(self._metrics, self._name, status, perf_counter() - self._began)
-            self._name = ""  # what is asked of it after its end is no call
+        name, self._name = self._name, ""  # what is asked of it after its end is no call
+        if name and self._began:
+            record(self._metrics, name, status, perf_counter() - self._began)
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():
+            self._end(Status.KILLED)

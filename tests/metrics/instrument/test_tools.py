@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import gc
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
@@ -158,6 +160,144 @@ def test_a_generator_that_is_left(metrics: Metrics) -> None:
     parts.close()
     asyncio.run(leave())
     assert counted(metrics) == {"killed": 2}
+
+
+def test_a_generator_that_is_dropped(metrics: Metrics) -> None:
+    """So was this one's: by a loop that ends early, and by a task that is cancelled in between."""
+
+    @instrument.tool("t", metrics=metrics)
+    def generator() -> Iterator[int]:
+        yield from range(3)
+
+    @instrument.tool("t", metrics=metrics)
+    async def async_generator() -> Any:
+        for number in range(3):
+            yield number
+
+    for _ in generator():
+        break
+    assert counted(metrics) == {"killed": 1}
+
+    async def leave() -> None:
+        async for _ in async_generator():
+            break
+        assert counted(metrics) == {"killed": 2}
+
+    async def wait(begun: asyncio.Event) -> None:
+        async for _ in async_generator():
+            begun.set()
+            await asyncio.sleep(3600)
+
+    async def cancel() -> None:
+        begun = asyncio.Event()
+        task = asyncio.ensure_future(wait(begun))
+        await begun.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    asyncio.run(cancel())
+    gc.collect()
+    assert counted(metrics) == {"killed": 3}
+
+
+def test_a_generator_that_is_never_begun(metrics: Metrics) -> None:
+    """Nothing was called: closing it, throwing into it and dropping it record nothing."""
+
+    @instrument.tool("t", metrics=metrics)
+    def generator() -> Iterator[int]:
+        yield 1
+
+    @instrument.tool("t", metrics=metrics)
+    async def async_generator() -> Any:
+        yield 1
+
+    async def leave() -> None:
+        async_generator()
+        parts = async_generator()
+        await parts.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(parts)
+        with pytest.raises(LookupError):
+            await async_generator().athrow(LookupError())
+
+    generator()
+    parts: Any = generator()
+    parts.close()
+    with pytest.raises(LookupError):
+        generator().throw(LookupError())  # type: ignore[attr-defined]
+    asyncio.run(leave())
+    assert counted(metrics) == {}
+
+
+def test_closing_a_generator_ends_it_once(metrics: Metrics) -> None:
+    """Whatever it does with that; one that has ended before stays what it was."""
+
+    @instrument.tool("t", metrics=metrics)
+    async def swallows() -> Any:
+        with contextlib.suppress(GeneratorExit):
+            yield 1
+
+    @instrument.tool("t", metrics=metrics)
+    async def raises() -> Any:
+        try:
+            yield 1
+        finally:
+            raise LookupError
+
+    async def leave() -> None:
+        parts = swallows()
+        await anext(parts)
+        await parts.aclose()
+        await parts.aclose()
+        assert counted(metrics) == {"killed": 1}
+        parts = raises()
+        await anext(parts)
+        with pytest.raises(LookupError):
+            await parts.aclose()
+        assert counted(metrics) == {"killed": 1, "error": 1}
+        parts = swallows()
+        assert [part async for part in parts] == [1]
+        await parts.aclose()
+
+    asyncio.run(leave())
+    assert counted(metrics) == {"killed": 1, "error": 1, "success": 1}
+
+
+def test_a_decorator_that_is_not_asynchronous_itself(metrics: Metrics) -> None:
+    """The coroutine that it returns is the call, which begins and ends where it is awaited."""
+
+    def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any) -> Any:
+            return function(*args)
+
+        return wrapper
+
+    @instrument.tool("t", metrics=metrics)
+    @plain
+    async def divide(number: int) -> float:
+        await asyncio.sleep(0)
+        return 1 / number
+
+    @instrument.tool("t", metrics=metrics)
+    @plain
+    async def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=429)
+
+    async def call() -> None:
+        coroutine = divide(2)
+        assert (inspect.iscoroutine(coroutine), coroutine.__name__) == (True, "divide")
+        assert counted(metrics) == {}
+        assert await coroutine == 0.5
+        assert counted(metrics) == {"success": 1}
+        with pytest.raises(ZeroDivisionError):
+            await divide(0)
+        await view(HttpRequest())
+
+    asyncio.run(call())
+    assert counted(metrics) == {"success": 1, "error": 1, "rate_limited": 1}
 
 
 def test_nested_and_recursive_calls_count_each(metrics: Metrics) -> None:
