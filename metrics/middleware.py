@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from metrics import views
 from metrics.conf import conf
 from metrics.paths import spellings
+from metrics.system.forks import is_the_parents
 from metrics.tool_calls import ToolCallError
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ def _raised(requests: Requests, request: HttpRequest, error: Exception) -> None:
 def _broken(requests: Requests, request: HttpRequest, begun: Begun, error: BaseException) -> None:
     from metrics.instrument.durations import error_type
 
+    if is_the_parents(begun[0]):
+        return
     try:
         requests.end(request, begun, None, error_type(error))
     except Exception:

@@ -9,6 +9,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
+from metrics.system.forks import is_the_parents
+
 
 class Status(StrEnum):
     """How a tool call ended; also the values of ``error_type`` (but ``success``)."""
@@ -31,6 +33,7 @@ class ToolCallError(Exception):
 
     status: ClassVar[Status] = Status.ERROR
     http_status: ClassVar[int] = 500
+    retry_after: float | None = None
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         """``retry_after``: after how many seconds another try may succeed, for Retry-After.
@@ -187,6 +190,8 @@ class Call:
     ) -> None:
         seconds = perf_counter() - self._began
         status = self._status
+        if error is not None and is_the_parents(self._began):
+            return
         if status is None:
             status = Status.SUCCESS if error is None else status_of(error)
         record(self._recorder, self._tool, status, seconds)

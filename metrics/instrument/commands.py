@@ -9,7 +9,6 @@ import functools
 import logging
 import time
 from contextvars import ContextVar
-from os import getpid
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +19,7 @@ from metrics.instrument.bounds import OTHER, FirstOnes
 from metrics.instrument.durations import TASK_BUCKETS, error_type, seconds_histogram
 from metrics.instrument.outermost import Method, measure_all
 from metrics.registries import REGISTRY
+from metrics.system.forks import is_the_parents
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +65,17 @@ def _measured(method: Method, name: str) -> Method:
             return method(self, *args, **kwargs)
         token = _running.set(self)
         label = _label(self)
-        began, process = perf_counter(), getpid()
-        error: BaseException | None = None
+        began = perf_counter()
         _note_begin(label)
         try:
-            return method(self, *args, **kwargs)
+            result = method(self, *args, **kwargs)
         except BaseException as e:
-            error = e
+            _note_end(label, began, e)
             raise
         finally:
             _running.reset(token)
-            if getpid() == process:  # not in a child that the command has forked
-                _note_end(label, perf_counter() - began, error)
+        _note_end(label, began, None)
+        return result
 
     return execute
 
@@ -93,7 +92,10 @@ def _note_begin(label: str) -> None:
         logger.exception("the command %s is not measured", label)
 
 
-def _note_end(label: str, seconds: float, error: BaseException | None) -> None:
+def _note_end(label: str, began: float, error: BaseException | None) -> None:
+    seconds = perf_counter() - began
+    if is_the_parents(began):
+        return
     try:
         ACTIVE.labels(label).dec()
         code = exit_code(error)

@@ -57,8 +57,16 @@ def _note(
 def measure(cls: type, names: Iterable[str], measured: Callable[[Method, str], Method]) -> None:
     """Put what ``measured`` makes of a method and its name in the place of those ``names``.
 
-    A method that is inherited and measured there is left alone, as is a coroutine.
+    A method that is inherited and measured there is left alone, as is a coroutine. A class that
+    cannot be changed is logged, and works as it did.
     """
+    try:
+        _measure(cls, names, measured)
+    except Exception:
+        logger.exception("%s is not measured", cls)
+
+
+def _measure(cls: type, names: Iterable[str], measured: Callable[[Method, str], Method]) -> None:
     for name in names:
         method = inspect.getattr_static(cls, name, None)
         if not inspect.isfunction(method) or inspect.iscoroutinefunction(method):
@@ -83,10 +91,7 @@ def measure_all(base: Any, names: Iterable[str], measured: Callable[[Method, str
             super(base, cls).__init_subclass__(**kwargs)
         else:
             before.__get__(None, cls)(**kwargs)
-        try:
-            measure(cls, names, measured)
-        except Exception:
-            logger.exception("%s is not measured", cls)
+        measure(cls, names, measured)
 
     base.__init_subclass__ = classmethod(follow)
 

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from contextvars import copy_context
 from time import perf_counter
 from typing import Any
 
@@ -28,6 +29,7 @@ from metrics.instrument.bounds import METHODS, OTHER
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
 from metrics.instrument.views import NOT_MEASURED
 from metrics.registries import REGISTRY
+from metrics.system.forks import is_the_parents
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +176,7 @@ class _StreamEnd:
         self._begun: Begun | None = begun
         self._status = status
         self._error = ""
+        self._context = copy_context()
 
     def watch(self, response: HttpResponseBase) -> None:
         """Tell its end from a break-off. What cannot be watched ends well when it is closed."""
@@ -207,10 +210,11 @@ class _StreamEnd:
     def closed(self) -> None:
         """Note the end of the request."""
         begun, self._begun = self._begun, None
-        if begun is None:
+        if begun is None or is_the_parents(begun[0]):
             return
         try:
-            self._requests.end(self._request, begun, self._status, self._error)
+            # Where another request's span is active, this one is of no trace of its.
+            self._context.run(self._requests.end, self._request, begun, self._status, self._error)
         except Exception:
             logger.exception("a request is not measured")
 

@@ -14,6 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http.response import HttpResponseBase
 
 from metrics.registry import METRICS
+from metrics.system.forks import is_the_parents
 from metrics.tool_calls import Recorder, Status, record, status_of, status_of_answer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,13 +61,18 @@ def _end(metrics: Recorder, name: str, result: object, seconds: float) -> None:
         metrics.record_request(name, _SUCCESS, seconds)
 
 
+def _raised(metrics: Recorder, name: str, error: BaseException, began: float) -> None:
+    if not is_the_parents(began):
+        record(metrics, name, status_of(error), perf_counter() - began)
+
+
 def _function(function: Callable[..., Any], name: str, metrics: Recorder) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         began = perf_counter()
         try:
             result = function(*args, **kwargs)
         except BaseException as e:
-            record(metrics, name, status_of(e), perf_counter() - began)
+            _raised(metrics, name, e, began)
             raise
         if isinstance(result, CoroutineType):  # of a decorator that is not asynchronous itself
             awaited = _coroutine(lambda: result, name, metrics)
@@ -84,7 +90,7 @@ def _coroutine(function: Callable[..., Any], name: str, metrics: Recorder) -> Ca
         try:
             result = await function(*args, **kwargs)
         except BaseException as e:
-            record(metrics, name, status_of(e), perf_counter() - began)
+            _raised(metrics, name, e, began)
             raise
         _end(metrics, name, result, perf_counter() - began)
         return result
@@ -98,7 +104,7 @@ def _generator(function: Callable[..., Any], name: str, metrics: Recorder) -> Ca
         try:
             result = yield from function(*args, **kwargs)
         except BaseException as e:
-            record(metrics, name, status_of(e), perf_counter() - began)
+            _raised(metrics, name, e, began)
             raise
         metrics.record_request(name, _SUCCESS, perf_counter() - began)
         return result
@@ -138,7 +144,7 @@ class _AsyncGenerator(AsyncGenerator[Any, Any]):
 
     def _end(self, status: Status) -> None:
         name, self._name = self._name, ""  # what is asked of it after its end is no call
-        if name and self._began:
+        if name and self._began and not is_the_parents(self._began):
             record(self._metrics, name, status, perf_counter() - self._began)
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:

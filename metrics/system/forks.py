@@ -10,6 +10,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from math import inf
+from time import perf_counter
 from types import MethodType
 
 
@@ -32,6 +34,24 @@ def hold(lock: threading.Lock | threading.RLock) -> None:
         after_in_parent=lock.release,
         after_in_child=lock.release,
     )
+
+
+def is_the_parents(began: float) -> bool:
+    """Whether what began at that moment of `time.perf_counter` is of before this process.
+
+    A child that a request, a call or a command has forked may leave through it; its end is
+    to be counted in the process in which it began, and nowhere else.
+    """
+    return began < _forked_at
+
+
+def _note_fork() -> None:
+    global _forked_at
+    _forked_at = perf_counter()
+
+
+_forked_at = -inf
+os.register_at_fork(after_in_child=_note_fork)
 
 
 def _call_while_alive(act: Callable[[], None]) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from enum import Enum
@@ -50,6 +51,23 @@ def broken(request: HttpRequest) -> HttpResponse:
 def exits(request: HttpRequest) -> HttpResponse:
     """End as gunicorn ends a worker that has no more time."""
     raise SystemExit(1)
+
+
+def forks(request: HttpRequest) -> HttpResponse:
+    """Answer, and let a child leave through the view as a program ends."""
+    if os.fork() == 0:
+        raise SystemExit
+    os.wait()
+    return HttpResponse("well")
+
+
+def stream_that_forks(request: HttpRequest) -> StreamingHttpResponse:
+    """Let the child leave through the stream."""
+
+    def parts() -> Iterator[str]:
+        yield forks(request).content.decode()
+
+    return StreamingHttpResponse(parts())
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:
@@ -165,6 +183,8 @@ urlpatterns = [
     path("forbidden", forbidden),
     path("broken", broken),
     path("exits", exits),
+    path("forks", forks),
+    path("stream-that-forks", stream_that_forks),
     path("unavailable", unavailable),
     path("template", bad_template),
     path("stream", stream),

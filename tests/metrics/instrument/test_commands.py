@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -129,6 +131,30 @@ def test_a_child_that_leaves_through_the_command() -> None:
     assert not active.new()
     os.close(read)
     os.close(write)
+
+
+def test_an_exception_is_not_kept() -> None:
+    """Nothing of it waits for garbage to be collected, as a file that it holds."""
+
+    class OddError(Exception):
+        pass
+
+    class Fails(BaseCommand):
+        requires_system_checks = ()
+
+        def handle(self, *args: Any, **options: Any) -> None:
+            """Raise."""
+            raise OddError
+
+    gc.disable()
+    try:
+        try:
+            Fails().execute(force_color=False, no_color=False, skip_checks=True)
+        except OddError as e:
+            kept = weakref.ref(e)
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

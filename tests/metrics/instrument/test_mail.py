@@ -256,6 +256,31 @@ def test_a_backend_is_what_it_was() -> None:
     assert inspect.iscoroutinefunction(Coroutine.send_messages)
 
 
+class Fixed(type):
+    """A kind of class that cannot be changed, as those of C code."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        raise TypeError(name)
+
+
+class FixedBackend(metaclass=Fixed):
+    """A backend whose class is of that kind."""
+
+    def __init__(self, **options: Any) -> None:
+        pass
+
+    def send_messages(self, messages: Any) -> int:
+        """Say that all were sent."""
+        return len(list(messages))
+
+
+def test_a_class_that_cannot_be_changed(caplog: pytest.LogCaptureFixture) -> None:
+    """It is not measured, and works as it did."""
+    connection = get_connection(f"{__name__}.FixedBackend")
+    assert connection.send_messages([EmailMessage()]) == 1
+    assert [record.message for record in caplog.records] == [f"{FixedBackend} is not measured"]
+
+
 def test_a_fault_of_ours_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import string
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ import pytest
 from django import urls
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient, AsyncRequestFactory, Client, override_settings
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 
+from metrics import instrument
 from metrics.instrument import requests
 from metrics.middleware import MetricsMiddleware
 from tests.metrics.instrument import site
@@ -185,6 +187,29 @@ def test_a_worker_that_is_ended_in_a_request(counted: Figures) -> None:
     assert counted.new() == [row("exits", error="SystemExit")]
 
 
+@pytest.mark.parametrize("path", ["forks", "stream-that-forks"])
+def test_a_child_that_leaves_through_a_request(counted: Figures, path: str) -> None:
+    """The request ends in the process in which it began, and nowhere else."""
+    active = Figures("http_server_active_requests")
+    read, write = os.pipe()
+    parent = os.getpid()
+    try:
+        answer: Any = Client().get(f"/{path}")
+        if answer.streaming:
+            assert list(answer) == [b"well"]
+            answer.close()
+    except SystemExit:
+        os.write(write, str([counted.new(), active.new()]).encode())
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    begun = {"http_request_method": "GET", "n": 1.0}
+    assert os.read(read, 1000).decode() == str([[], [begun]])
+    assert (counted.new(), active.new()) == ([row(path, "200")], [])
+    os.close(read)
+    os.close(write)
+
+
 def test_a_request_that_is_cancelled(counted: Figures) -> None:
     """As an ASGI server does when the client goes away."""
 
@@ -317,6 +342,21 @@ def test_when_to_try_again(after: str, header: str | None) -> None:
     answer = Client().get("/tool/RateLimited", {"after": after})
     assert (answer.status_code, answer.headers.get("Retry-After")) == (429, header)
     assert answer.json() == {"error": "told"}
+
+
+def test_an_exception_of_the_services_own() -> None:
+    """It may forget its base, and be answered all the same."""
+
+    class Busy(instrument.RateLimited):
+        def __init__(self) -> None:
+            """Do not ask the base."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        raise Busy
+
+    answer = MetricsMiddleware(view).process_exception(RequestFactory().get("/"), Busy())
+    assert answer is not None
+    assert (answer.status_code, answer.content) == (429, b'{"error": "rate_limited"}')
 
 
 def test_what_clients_choose_makes_no_series(counted: Figures) -> None:

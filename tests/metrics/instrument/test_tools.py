@@ -7,6 +7,7 @@ import contextlib
 import functools
 import gc
 import inspect
+import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
@@ -298,6 +299,46 @@ def test_a_decorator_that_is_not_asynchronous_itself(metrics: Metrics) -> None:
 
     asyncio.run(call())
     assert counted(metrics) == {"success": 1, "error": 1, "rate_limited": 1}
+
+
+def test_a_child_that_leaves_through_a_call(metrics: Metrics) -> None:
+    """Each call ends in the process in which it began, and nowhere else."""
+
+    @instrument.tool("t", metrics=metrics)
+    def generator() -> Iterator[int]:
+        yield 1
+        if os.fork() == 0:
+            raise SystemExit
+
+    @instrument.tool("t", metrics=metrics)
+    async def async_generator() -> Any:
+        for one in generator():
+            yield one
+
+    @instrument.tool("t", metrics=metrics)
+    async def collect() -> None:
+        async for _ in async_generator():
+            pass
+
+    @instrument.tool("t", metrics=metrics)
+    def call() -> None:
+        with metrics.track("t"):
+            asyncio.run(collect())
+
+    read, write = os.pipe()
+    parent = os.getpid()
+    try:
+        call()
+    except SystemExit:
+        os.write(write, str(counted(metrics)).encode())
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    os.wait()
+    assert os.read(read, 1000).decode() == "{}"
+    assert counted(metrics) == {"success": 5}
+    os.close(read)
+    os.close(write)
 
 
 def test_nested_and_recursive_calls_count_each(metrics: Metrics) -> None:

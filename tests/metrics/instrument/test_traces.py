@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.http import StreamingHttpResponse
 from django.test import Client, RequestFactory, override_settings
 
 from metrics.instrument import traces
+from metrics.middleware import MetricsMiddleware
 from metrics.registries import REGISTRY
 from tests.metrics.instrument import site
 
@@ -63,3 +66,27 @@ def test_a_traced_request_leaves_an_exemplar() -> None:
     ]
     assert [exemplar.labels for exemplar in found] == [IDS]
     assert 0 < found[0].value < 5
+
+
+@pytest.mark.django_db  # a response that is closed closes what is old of these
+def test_a_stream_that_ends_in_another_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to the trace that was active when the view answered."""
+    active: ContextVar[int] = ContextVar("active")
+
+    def context() -> Any:
+        return SimpleNamespace(is_valid=True, trace_flags=1, trace_id=active.get(), span_id=1)
+
+    module = SimpleNamespace(get_current_span=lambda: SimpleNamespace(get_span_context=context))
+    monkeypatch.setitem(sys.modules, traces.OPENTELEMETRY, module)
+    active.set(0xABC)
+    view = MetricsMiddleware(lambda request: StreamingHttpResponse(status=298))
+    answer: Any = view(RequestFactory().get("/"))
+    active.set(0xDEF)
+    answer.close()
+    found = [
+        sample.exemplar.labels["trace_id"]
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.exemplar and sample.labels.get("http_response_status_code") == "298"
+    ]
+    assert found == [f"{0xABC:032x}"]
