@@ -206,6 +206,28 @@ def test_what_django_does_not_close_under_asgi_ends(
     asyncio.run(scenario())
 
 
+def sync_only(get_response: Any) -> Any:
+    """Pass a request on, in a thread under ASGI."""
+    return lambda request: get_response(request)
+
+
+@pytest.mark.parametrize("fail_at", [1, 2])
+def test_what_is_collected_as_garbage_ends(
+    store: shared.Store, settings: Any, fail_at: int
+) -> None:
+    """Below a synchronous middleware no task tells that nothing could be sent."""
+    counted = Figures("http_server_request_duration_seconds_count")
+    settings.MIDDLEWARE = [f"{__name__}.sync_only", *settings.MIDDLEWARE]
+
+    async def scenario() -> None:
+        assert await serve("whole", fail_at) == "ConnectionResetError"
+        gc.collect()
+
+    asyncio.run(scenario())
+    assert counted.new() == [row("whole", "200", error=GONE)]
+    assert in_progress(store) == [0]
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
