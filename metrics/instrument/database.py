@@ -8,6 +8,7 @@ statement's first word, of a fixed list.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -73,6 +74,12 @@ OPERATIONS = frozenset(
     }
 )
 OTHER = "_OTHER"
+_FIRST_WORD = re.compile(r"(?:[\s(;\ufeff]+|(?:--|#)[^\n]*|/\*.*?\*/)*+(\w+)", re.DOTALL)
+"""Behind blanks, brackets and comments; each character is looked at once."""
+
+_FAR = 10_000
+"""How many characters of a statement are looked at."""
+
 _MOST_WORDS = 200
 _MARK = "_sentinel_is_measured"
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
@@ -97,7 +104,8 @@ def _opened(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 def _measure(connection: BaseDatabaseWrapper) -> None:
     if not getattr(connection, _MARK, False):
         setattr(connection, _MARK, True)
-        connection.execute_wrappers.append(_wrapper(connection.alias, system_of(connection)))
+        # Not at the end, of which Django's execute_wrapper() takes one away when it is left.
+        connection.execute_wrappers.insert(0, _wrapper(connection.alias, system_of(connection)))
 
 
 _observers: dict[tuple[str, str], dict[Any, Observe]] = {}
@@ -132,10 +140,13 @@ def _failed(alias: str, system: str, sql: Any, error: BaseException, seconds: fl
 
 def _new_word(alias: str, system: str, sql: Any, by_word: dict[Any, Observe]) -> Observe:
     """Return what observes ``sql``, and keep it where the text up to the first space tells all."""
-    observe = observer(DURATION, alias, system, operation(sql), "")
+    name = operation(sql)
+    if name not in by_word:
+        by_word[name] = observer(DURATION, alias, system, name, "")
+    observe = by_word[name]
     if isinstance(sql, str) and len(by_word) < _MOST_WORDS:
         word = sql[: sql.find(" ")]  # without a space all but the last character: "COMMI"
-        if word.strip().isalpha() and (" " in sql or operation(sql) != OTHER):
+        if word.strip().isalpha() and (" " in sql or name != OTHER):
             by_word[word] = observe
     return observe
 
@@ -143,19 +154,11 @@ def _new_word(alias: str, system: str, sql: Any, by_word: dict[Any, Observe]) ->
 def operation(sql: Any) -> str:
     """Return the first word of a statement, behind comments and brackets; else ``_OTHER``."""
     if isinstance(sql, bytes):
-        text = sql[:1000].decode(errors="replace")
-    elif isinstance(sql, str):
-        text = sql[:1000]
+        text = sql[:_FAR].decode(errors="replace")
     else:
-        text = _text_of(sql)[:1000]
-    text = text.lstrip(" \t\r\n(;")
-    while text.startswith(("--", "/*")):
-        end = "\n" if text.startswith("--") else "*/"
-        text = text.partition(end)[2].lstrip(" \t\r\n(;")
-    length = 0
-    while length < len(text) and text[length].isalpha():
-        length += 1
-    word = text[:length].upper()
+        text = sql if isinstance(sql, str) else _text_of(sql)
+    found = _FIRST_WORD.match(text, 0, _FAR)
+    word = found[1].upper() if found else ""
     return word if word in OPERATIONS else OTHER
 
 

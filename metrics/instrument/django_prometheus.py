@@ -306,7 +306,8 @@ def _counting_connect(connect: Callable[[Any], None]) -> Callable[[Any], None]:
 def _count_queries(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     if not getattr(connection, _MARK, False):
         setattr(connection, _MARK, True)
-        connection.execute_wrappers.append(_counting(connection.alias, connection.vendor))
+        # Not at the end, of which Django's execute_wrapper() takes one away when it is left.
+        connection.execute_wrappers.insert(0, _counting(connection.alias, connection.vendor))
 
 
 @functools.lru_cache(maxsize=100)

@@ -35,6 +35,14 @@ COUNT = "db_client_operation_duration_seconds_count"
         (composed.SQL("DELETE FROM {}").format(composed.Identifier("x")), "DELETE"),
         ("DROPTABLE x", "_OTHER"),
         ("SECRET1234", "_OTHER"),
+        ("\ufeff\x0c\x0b\xa0select 1", "SELECT"),
+        ("# MySQL's\n#\nSHOW TABLES", "SHOW"),
+        (f"/*{'x' * 5000}*/ SELECT 1", "SELECT"),
+        (f"/*{'x' * 20_000}*/ SELECT 1", "_OTHER"),
+        ("SELECT" * 1_000_000, "_OTHER"),
+        ("/**/" * 1_000_000, "_OTHER"),
+        ("SELECTS", "_OTHER"),
+        ("-- without an end", "_OTHER"),
         ("/* without an end", "_OTHER"),
         ("", "_OTHER"),
         (None, "_OTHER"),
@@ -84,6 +92,25 @@ def test_each_query_counts_once(connection: Any) -> None:
     assert len(found) == len(expected)
     assert all(one in found for one in expected)
     assert opened.new() == [labels | {"n": 1.0}]
+
+
+def test_wrappers_of_others_come_and_go(connection: Any) -> None:
+    """One is gone when its block is left, though the connection was opened within it."""
+    seen: list[str] = []
+
+    def spy(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    counted = Figures(COUNT)
+    fresh = connections.create_connection("other")
+    with fresh.execute_wrapper(spy), fresh.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    with fresh.cursor() as cursor:
+        cursor.execute("SELECT 2")
+    fresh.close()
+    assert seen == ["SELECT 1"]
+    assert [row["n"] for row in counted.new()] == [2.0]
 
 
 def used() -> Figures:

@@ -51,8 +51,11 @@ client.get("/missing")
 b"".join(client.get("/stream"))
 asyncio.run(AsyncClient().get("/async"))
 
+# A new connection, opened inside a wrapper's block: what comes after that counts too.
+del connections["default"]
+with connection.execute_wrapper(lambda execute, *query: execute(*query)):
+    connection.cursor().execute("CREATE TABLE t (a integer)")
 with connection.cursor() as cursor:
-    cursor.execute("CREATE TABLE t (a integer)")
     cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,), (3,)])
     with contextlib.suppress(DatabaseError):
         cursor.execute("nonsense")
