@@ -7,20 +7,20 @@ databases. The label ``alias`` is Django's, ``operation`` the name of the cache'
 from __future__ import annotations
 
 import functools
-import inspect
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from time import perf_counter
 from typing import Any
 
 from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.locmem import LocMemCache
 from prometheus_client import Counter
 
 from metrics.instrument.durations import Observe, error_type, observer, seconds_histogram
+from metrics.instrument.lookalikes import LookAlikes, Method, method_of
 from metrics.registries import REGISTRY
-
-logger = logging.getLogger(__name__)
 
 BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 NAME = "cache_client_operation_duration_seconds"
@@ -47,23 +47,23 @@ OPERATIONS = (
     "add",
     "clear",
     "decr",
+    "decr_version",
     "delete",
     "delete_many",
     "get",
     "get_many",
+    "get_or_set",
     "has_key",
     "incr",
+    "incr_version",
     "set",
     "set_many",
     "touch",
 )
-_ABSENT = object()
 _MARK = "_sentinel_is_measured"
 
-Method = Callable[..., Any]
-
-
-_classes: dict[tuple[type[BaseCache], str], type[BaseCache]] = {}
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
 
 def install() -> None:
@@ -90,50 +90,83 @@ def measure(cache: BaseCache, alias: str) -> None:
     """Measure the operations of one cache, which becomes one of a subclass of its class.
 
     Django makes a cache object for each thread, and under ASGI for each request: this must
-    cost little, and leave no reference from the object to itself. For the same reason it is
-    the object that knows whether it is inside an operation: one that uses others is one.
+    cost little, and leave no reference from the object to itself.
     """
-    cls = type(cache)
-    if getattr(cls, _MARK, False):
-        return
-    try:
-        measured = _classes[cls, alias]
-    except KeyError:
-        measured = _classes[cls, alias] = _subclass(cls, alias)
-    try:
-        cache.__class__ = measured
-    except TypeError:  # an object whose memory is laid out by a class in C
-        logger.warning("cache %s is not measured: %s allows no subclass", alias, cls)
+    _look_alikes.turn(cache, alias)
 
 
-def _subclass(cls: type[BaseCache], alias: str) -> type[BaseCache]:
-    """Return a subclass that looks like ``cls``, and measures its operations."""
-    names: dict[str, Any] = {
-        "__doc__": cls.__doc__,
-        "__module__": cls.__module__,
-        "__qualname__": cls.__qualname__,
-        _MARK: True,
-        "sentinel_is_inside": False,
-    }
-    for name in OPERATIONS:
-        method = getattr(cls, name)
-        make = _MEASURES.get(name, _measured)
-        names[name] = functools.wraps(method)(make(method, alias, name))
-        native = getattr(cls, f"a{name}", None)
-        if native not in (None, getattr(BaseCache, f"a{name}", None)):  # not by way of a thread
-            wrapped = _measured_async(native, alias, name)
-            names[f"a{name}"] = functools.wraps(native)(wrapped)
-    return type(cls.__name__, (cls,), names)
+class _Operation:
+    """An operation that runs: what it calls of the same cache is part of it."""
+
+    __slots__ = ()
+
+    def has(self, operation: str, args: Args, kwargs: Kwargs) -> bool:
+        """Whether a call of ``operation`` is part of this one."""
+        return True
 
 
-def _measured(method: Method, alias: str, operation: str) -> Method:
-    observe: Observe | None = None
+class _GetOrSet(_Operation):
+    """A get_or_set: what it calls about its own key is part of it, and a write means a miss.
+
+    About other keys it is its default that calls, which is the caller's.
+    """
+
+    __slots__ = ("_key", "missed")
+
+    def __init__(self, args: Args, kwargs: Kwargs) -> None:
+        self._key = _first("key", args, kwargs)
+        self.missed = False
+
+    def has(self, operation: str, args: Args, kwargs: Kwargs) -> bool:
+        """Whether a call of ``operation`` is part of this one."""
+        if _first("key", args, kwargs) is not self._key:
+            return False
+        self.missed = self.missed or operation in ("add", "set")
+        return True
+
+
+def _first(name: str, args: Args, kwargs: Kwargs) -> Any:
+    return args[0] if args else kwargs.get(name)
+
+
+Inside = ContextVar[_Operation | None]
+"""The operation of one cache that this thread, or task, is in; it goes along into a thread."""
+
+Note = Callable[[float, Args, Kwargs, Any, _Operation], None]
+"""Takes the seconds, the arguments and the result of an operation, and itself."""
+
+_ANY = _Operation()
+
+
+def _methods(cls: type, alias: str) -> dict[str, Method]:
+    """Return methods that measure, for those operations that the class has."""
+    inside: Inside = ContextVar(f"sentinel_cache_{alias}", default=None)
+    methods: dict[str, Method] = {}
+    for operation in OPERATIONS:
+        note = _NOTES.get(operation, _timed)(alias, operation)
+        for name, measured in ((operation, _measured), (f"a{operation}", _measured_async)):
+            if (method := method_of(cls, name)) is not None:
+                methods[name] = measured(method, alias, operation, inside, note)
+    if method_of(cls, "get") is LocMemCache.get:
+        methods["get"] = _measured_get(LocMemCache.get, alias, inside)
+    return methods
+
+
+def _measured(method: Method, alias: str, operation: str, inside: Inside, note: Note) -> Method:
+    begin = _BEGINNINGS.get(operation)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal observe
-        if self.sentinel_is_inside:
-            return method(self, *args, **kwargs)
-        self.sentinel_is_inside = True
+        outer = inside.get()
+        if outer is not None and outer.has(operation, args, kwargs):
+            token = inside.set(_ANY)  # whatever this uses is part of it
+            try:
+                return method(self, *args, **kwargs)
+            finally:
+                inside.reset(token)
+        running = _ANY
+        if begin is not None:
+            running, args, kwargs = begin(args, kwargs)
+        token = inside.set(running)
         began = perf_counter()
         try:
             result = method(self, *args, **kwargs)
@@ -141,95 +174,152 @@ def _measured(method: Method, alias: str, operation: str) -> Method:
             _failed(alias, operation, e, perf_counter() - began)
             raise
         finally:
-            self.sentinel_is_inside = False
-        if observe is None:  # its series begins with the first call
-            observe = observer(DURATION, alias, operation, "")
-        observe(perf_counter() - began)
+            inside.reset(token)
+        note(perf_counter() - began, args, kwargs, result, running)
         return result
 
     return call
 
 
-def _failed(alias: str, operation: str, error: BaseException, seconds: float) -> None:
-    DURATION.labels(alias, operation, error_type(error)).observe(seconds)
+def _measured_get(method: Method, alias: str, inside: Inside) -> Method:
+    """Do as `_measured` with the ``get`` of memory, which takes no longer than to measure it.
 
-
-def _measured_get(method: Method, alias: str, operation: str) -> Method:
-    if len(inspect.signature(method).parameters) != 4:
-        return _measured_get_with_more(method, alias, operation)
-    hit = observer(DURATION, alias, operation, "", and_count=HITS.labels(alias))
-    miss = observer(DURATION, alias, operation, "", and_count=MISSES.labels(alias))
+    It uses no other operation, and so need not say that it runs.
+    """
+    hit, miss = _hit_and_miss(alias, "get")
 
     def get(self: Any, key: Any, default: Any = None, version: Any = None) -> Any:
-        if self.sentinel_is_inside:
+        outer = inside.get()
+        if outer is not None and outer.has("get", (key,), {}):
             return method(self, key, default, version)
-        self.sentinel_is_inside = True
         began = perf_counter()
         try:
-            result = method(self, key, _ABSENT, version)
+            result = method(self, key, default, version)
         except BaseException as e:
-            _failed(alias, operation, e, perf_counter() - began)
+            _failed(alias, "get", e, perf_counter() - began)
             raise
-        finally:
-            self.sentinel_is_inside = False
-        if result is _ABSENT:
-            miss(perf_counter() - began)
-            return default
-        hit(perf_counter() - began)
+        (miss if result is default else hit)(perf_counter() - began)
         return result
 
     return get
 
 
-def _measured_get_with_more(method: Method, alias: str, operation: str) -> Method:
-    """Measure a ``get`` that takes more than Django's does; it is a little slower."""
-    measured = _measured(method, alias, operation)
-    hits, misses = HITS.labels(alias), MISSES.labels(alias)
+def _measured_async(
+    method: Method, alias: str, operation: str, inside: Inside, note: Note
+) -> Method:
+    """Do as `_measured` with a coroutine; where it goes to a thread its context goes along."""
+    begin = _BEGINNINGS.get(operation)
 
-    def get(self: Any, key: Any, default: Any = None, version: Any = None, **more: Any) -> Any:
-        if self.sentinel_is_inside:
-            return method(self, key, default, version, **more)
-        result = measured(self, key, _ABSENT, version, **more)
-        (misses if result is _ABSENT else hits).inc()
-        return default if result is _ABSENT else result
-
-    return get
-
-
-def _measured_get_many(method: Method, alias: str, operation: str) -> Method:
-    measured = _measured(method, alias, operation)
-    hits, misses = HITS.labels(alias), MISSES.labels(alias)
-
-    def get_many(self: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.sentinel_is_inside:
-            return method(self, keys, *args, **kwargs)
-        keys = list(keys)
-        found: Mapping[Any, Any] = measured(self, keys, *args, **kwargs)
-        hits.inc(len(found))
-        misses.inc(max(0, len(keys) - len(found)))
-        return found
-
-    return get_many
-
-
-_MEASURES = {"get": _measured_get, "get_many": _measured_get_many}
-
-
-def _measured_async(method: Method, alias: str, operation: str) -> Method:
-    """Measure a coroutine that a backend has of its own; keys that were found are not counted."""
-    observe: Observe | None = None
-
-    async def call(self: BaseCache, *args: Any, **kwargs: Any) -> Any:
-        nonlocal observe
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        outer = inside.get()
+        if outer is not None and outer.has(operation, args, kwargs):
+            token = inside.set(_ANY)
+            try:
+                return await method(self, *args, **kwargs)
+            finally:
+                _leave(inside, token)
+        running = _ANY
+        if begin is not None:
+            running, args, kwargs = begin(args, kwargs)
+        token = inside.set(running)
         began = perf_counter()
         try:
             result = await method(self, *args, **kwargs)
         except BaseException as e:
             _failed(alias, operation, e, perf_counter() - began)
             raise
-        if observe is None:
-            observe = observer(DURATION, alias, operation, "")
-        observe(perf_counter() - began)
+        finally:
+            _leave(inside, token)
+        note(perf_counter() - began, args, kwargs, result, running)
         return result
 
     return call
+
+
+def _leave(inside: Inside, token: Token[_Operation | None]) -> None:
+    with suppress(ValueError):  # the coroutine is thrown away, in another context
+        inside.reset(token)
+
+
+def _failed(alias: str, operation: str, error: BaseException, seconds: float) -> None:
+    DURATION.labels(alias, operation, error_type(error)).observe(seconds)
+
+
+def _begin_get_or_set(args: Args, kwargs: Kwargs) -> tuple[_Operation, Args, Kwargs]:
+    return _GetOrSet(args, kwargs), args, kwargs
+
+
+def _begin_get_many(args: Args, kwargs: Kwargs) -> tuple[_Operation, Args, Kwargs]:
+    """Keep the keys, which are counted in the end: an iterator gives them only once."""
+    keys = _first("keys", args, kwargs)
+    if isinstance(keys, Iterator):
+        if args:
+            args = (list(keys), *args[1:])
+        else:
+            kwargs = {**kwargs, "keys": list(keys)}
+    return _ANY, args, kwargs
+
+
+_BEGINNINGS = {"get_many": _begin_get_many, "get_or_set": _begin_get_or_set}
+
+
+def _timed(alias: str, operation: str) -> Note:
+    observe: Observe | None = None
+
+    def note(seconds: float, *about: Any) -> None:
+        nonlocal observe
+        if observe is None:  # its series begins with the first call
+            observe = observer(DURATION, alias, operation, "")
+        observe(seconds)
+
+    return note
+
+
+def _hit_and_miss(alias: str, operation: str) -> tuple[Observe, Observe]:
+    hits, misses = HITS.labels(alias), MISSES.labels(alias)
+    return (
+        observer(DURATION, alias, operation, "", and_count=hits),
+        observer(DURATION, alias, operation, "", and_count=misses),
+    )
+
+
+def _noting_get(alias: str, operation: str) -> Note:
+    hit, miss = _hit_and_miss(alias, operation)
+
+    def note(seconds: float, args: Args, kwargs: Kwargs, result: Any, of: _Operation) -> None:
+        default = args[1] if len(args) > 1 else kwargs.get("default")
+        (miss if result is default else hit)(seconds)
+
+    return note
+
+
+def _noting_get_or_set(alias: str, operation: str) -> Note:
+    ends: tuple[Observe, Observe] | None = None
+
+    def note(seconds: float, args: Args, kwargs: Kwargs, result: Any, of: Any) -> None:
+        nonlocal ends
+        if ends is None:
+            ends = _hit_and_miss(alias, operation)
+        ends[of.missed](seconds)
+
+    return note
+
+
+def _noting_get_many(alias: str, operation: str) -> Note:
+    timed = _timed(alias, operation)
+    hits, misses = HITS.labels(alias), MISSES.labels(alias)
+
+    def note(seconds: float, args: Args, kwargs: Kwargs, result: Any, of: _Operation) -> None:
+        timed(seconds, args, kwargs, result, of)
+        try:
+            found, asked = len(result), len(set(_first("keys", args, kwargs)))
+        except TypeError:  # it is not Django's get_many
+            return
+        hits.inc(found)
+        misses.inc(max(0, asked - found))
+
+    return note
+
+
+_NOTES = {"get": _noting_get, "get_many": _noting_get_many, "get_or_set": _noting_get_or_set}
+_look_alikes = LookAlikes(_methods, "cache", "measured")

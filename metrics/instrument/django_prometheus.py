@@ -8,12 +8,11 @@ engines and cache backends must be gone, or all would count twice; a system chec
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
-from django.core.cache import CacheHandler
+from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,10 +23,9 @@ from prometheus_client import Counter, Histogram
 
 from metrics.conf import conf
 from metrics.instrument.durations import Observe, observer
+from metrics.instrument.lookalikes import LookAlikes, Method
 from metrics.instrument.requests import Begun, Requests
 from metrics.registries import REGISTRY
-
-logger = logging.getLogger(__name__)
 
 _NAMESPACE = conf.django_prometheus_namespace
 _LATENCY_BUCKETS = conf.django_prometheus_buckets
@@ -289,6 +287,10 @@ def install() -> None:
     connection_created.connect(_count_queries, dispatch_uid=__name__)
     for connection in connections.all(initialized_only=True):
         _count_queries(connection)
+    for alias in caches:
+        cache = getattr(caches._connections, alias, None)  # type: ignore[attr-defined]
+        if cache is not None:
+            _look_alikes.turn(cache, alias)
 
 
 def _counting_connect(connect: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -348,51 +350,39 @@ _BACKENDS = {
     "django.core.cache.backends.redis.RedisCache": "native_redis",
     "django_redis.cache.RedisCache": "redis",
 }
-_ABSENT = object()
 
 
 def _counting_caches(create: Callable[..., BaseCache]) -> Callable[..., BaseCache]:
     def counting(self: CacheHandler, alias: str) -> BaseCache:
         cache = create(self, alias)
-        cls: Any = type(cache)
-        if (subclass := _counting_subclass(cls)) is not None:
-            try:
-                cache.__class__ = subclass
-            except TypeError:
-                logger.warning("cache %s is not counted: it allows no subclass", alias)
+        _look_alikes.turn(cache, alias)
         return cache
 
     return counting
 
 
-@functools.lru_cache(maxsize=100)
-def _counting_subclass(cls: Any) -> type[BaseCache] | None:
-    """Return a subclass that looks like ``cls``, and counts; None for a class without a name."""
+def _counting_get(cls: Any, alias: str) -> dict[str, Method]:
+    """Return a ``get`` that counts, for the classes that have a name there."""
     names = (f"{one.__module__}.{one.__qualname__}" for one in cls.__mro__)
     backend = next((_BACKENDS[name] for name in names if name in _BACKENDS), None)
     if backend is None:
-        return None
+        return {}
     gets, hits, misses, failures = (
         family.labels(backend) for family in (GETS, HITS, MISSES, FAILURES)
     )
 
-    def get(self: Any, key: Any, default: Any = None, version: Any = None, **more: Any) -> Any:
+    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         gets.inc()
         try:
-            result = cls.get(self, key, _ABSENT, version, **more)
+            result = cls.get(self, *args, **kwargs)
         except Exception:
             failures.inc()
             raise
-        if result is _ABSENT:
-            misses.inc()
-            return default
-        hits.inc()
+        default = args[1] if len(args) > 1 else kwargs.get("default")
+        (misses if result is default else hits).inc()
         return result
 
-    members: dict[str, Any] = {
-        "__doc__": cls.__doc__,
-        "__module__": cls.__module__,
-        "__qualname__": cls.__qualname__,
-        "get": functools.wraps(cls.get)(get),
-    }
-    return type(cls.__name__, (cls,), members)
+    return {"get": get}
+
+
+_look_alikes = LookAlikes(_counting_get, "cache", "counted")

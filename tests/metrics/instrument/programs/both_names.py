@@ -62,10 +62,12 @@ with connection.cursor() as cursor:
 with contextlib.suppress(DatabaseError):
     connections["nowhere"].ensure_connection()
 
-cache.set("there", None)
-cache.get("there")
+cache.set("there", 1)
+cache.set("nothing", None)
+cache.get("there", version=None)
+cache.get("nothing")  # a miss, as there
+cache.get("nothing", default=2)
 cache.get("not there", "default")
-cache.get_many(["there", "not there"])
 
 found = {}
 for figures in SCRAPER.read().families:
