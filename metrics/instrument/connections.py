@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -67,10 +68,9 @@ class _Open:
         used.inc()
 
     def end(self) -> None:
-        """Count it no longer; further calls do nothing."""
-        used, self._used = self._used, None
-        if used is not None and self._pid == os.getpid():  # a child closes its parent's too
-            used.dec()
+        """Count it no longer."""
+        if self._pid == os.getpid():  # a child closes its parent's too
+            self._used.dec()
 
 
 class _Pools:
@@ -118,10 +118,10 @@ def opened(connection: BaseDatabaseWrapper) -> None:
     """Note that a connection was opened, or taken out of its pool."""
     labels = connection.alias, system_of(connection)
     if previous := connection.__dict__.get(_OPEN):
-        previous.end()
-    token = _Open(_used(*labels))
-    connection.__dict__[_OPEN] = token
-    weakref.finalize(connection, token.end).atexit = False  # a thread's, which nobody closed
+        previous()
+    # It is called when the connection is closed, or has gone with a thread that closed nothing.
+    end = connection.__dict__[_OPEN] = weakref.finalize(connection, _Open(_used(*labels)).end)
+    end.atexit = False
     if not _note_pool(connection, labels):
         OPENED.labels(*labels).inc()
 
@@ -142,10 +142,12 @@ def _noting_close(close: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _closed(connection: BaseDatabaseWrapper) -> None:
+    if connection.connection is not None and not connection.closed_in_transaction:
+        return  # to close it was refused: it is another thread's, or this is an event loop
     try:
-        token = connection.__dict__.pop(_OPEN, None)
-        if token is not None:
-            token.end()
+        end = connection.__dict__.pop(_OPEN, None)
+        if end is not None:
+            end()
             _note_pool(connection, (connection.alias, system_of(connection)))
     except Exception:
         logger.exception("connection %r is not measured", connection.alias)
@@ -154,12 +156,21 @@ def _closed(connection: BaseDatabaseWrapper) -> None:
 def _noting_errors(connect: Callable[[Any], None]) -> Callable[[Any], None]:
     def noting(self: BaseDatabaseWrapper) -> None:
         try:
-            connect(self)
+            with _pending(self):
+                connect(self)
         except Exception as e:
-            _refused(self, e)
+            if _OPEN not in self.__dict__:  # else a receiver of Django's signal failed
+                _refused(self, e)
             raise
 
     return noting
+
+
+def _pending(connection: BaseDatabaseWrapper) -> AbstractContextManager[object]:
+    """Count a thread as waiting for as long as it is in this, where there is a pool."""
+    if not (connection.settings_dict.get("OPTIONS") or {}).get("pool"):
+        return nullcontext()
+    return PENDING.labels(connection.alias, system_of(connection)).track_inprogress()
 
 
 def _refused(connection: BaseDatabaseWrapper, error: Exception) -> None:
@@ -173,12 +184,11 @@ def _refused(connection: BaseDatabaseWrapper, error: Exception) -> None:
 
 def _note_pool(connection: BaseDatabaseWrapper, labels: tuple[str, str]) -> bool:
     """Note how a connection's pool stands just now; return whether it has one."""
-    pool = getattr(connection, "pool", None)  # that of Django's PostgreSQL backend
-    if pool is None:
+    pool: Any = getattr(connection, "pool", None)
+    if not hasattr(pool, "get_stats"):  # it is none of psycopg's
         return False
     stats = pool.get_stats()
     COUNT.labels(*labels, "idle").set(stats.get("pool_available", 0))
-    PENDING.labels(*labels).set(stats.get("requests_waiting", 0))
     if more := _pools.newly_opened(pool, stats):
         OPENED.labels(*labels).inc(more)
     return True

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, connections, transaction
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
+from django.db.backends.signals import connection_created
 from psycopg import sql as composed
 
 from metrics.instrument import database
@@ -146,6 +150,53 @@ def test_connections_count_while_they_are_open(connection: Any) -> None:
     connection.ensure_connection()
 
 
+def test_what_is_open_though_a_call_failed(connection: Any) -> None:
+    """Another thread's close that is refused, and a receiver that raises, change nothing."""
+    labels = {"alias": "other", "db_system_name": "sqlite", "db_client_connection_state": "used"}
+    open_ones, refused = used(), Figures("db_client_connection_errors_total")
+
+    def close() -> None:
+        with pytest.raises(DatabaseError, match="can only be used in that same thread"):
+            connection.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+
+    async def close_in_a_loop() -> None:
+        with pytest.raises(SynchronousOnlyOperation):
+            connection.close()
+
+    asyncio.run(close_in_a_loop())
+    assert open_ones.new() == []
+    connection.close()
+
+    def refuse(**kwargs: Any) -> None:
+        raise LookupError
+
+    connection_created.connect(refuse)
+    try:
+        with pytest.raises(LookupError):
+            connection.ensure_connection()
+    finally:
+        connection_created.disconnect(refuse)
+    assert open_ones.new() == refused.new() == []
+    connection.close()
+    assert open_ones.new() == [labels | {"n": -1.0}]
+    connection.ensure_connection()
+
+
+def test_nothing_is_kept_of_what_was_closed(connection: Any) -> None:
+    """A connection that comes and goes costs no memory."""
+    registered: Any = weakref.finalize._registry  # type: ignore[attr-defined]
+    gc.collect()
+    before = len(registered)
+    for _ in range(10):
+        connection.close()
+        connection.ensure_connection()
+    assert len(registered) <= before
+
+
 def test_a_child_closes_what_its_parent_opened(connection: Any) -> None:
     """What is open in the parent is none of the child's."""
     open_ones = used()
@@ -174,7 +225,7 @@ def test_connections_that_are_refused(tmp_path: Path, django_db_blocker: Any) ->
     assert open_ones.new() == []
 
 
-def test_a_pool_of_psycopg(django_db_blocker: Any) -> None:
+def test_a_pool_of_psycopg(django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in use, idle and waited for, and what the pool itself opened."""
     labels = {"alias": "other", "db_system_name": "postgresql"}
     state = "db_client_connection_state"
@@ -194,6 +245,15 @@ def test_a_pool_of_psycopg(django_db_blocker: Any) -> None:
             assert opened.new() == [labels | {"n": 1.0}]
             connection.ensure_connection()
             errors: list[OperationalError] = []
+            pending = Figures("db_client_connection_pending_requests")
+            within: list[Any] = []
+            getconn = connection.pool.getconn
+
+            def asked() -> Any:
+                within.append(pending.new())
+                return getconn()
+
+            monkeypatch.setattr(connection.pool, "getconn", asked)
 
             def wait_in_vain() -> None:
                 try:
@@ -207,6 +267,8 @@ def test_a_pool_of_psycopg(django_db_blocker: Any) -> None:
             assert len(errors) == 1
             [row] = refused.new()
             assert row == labels | {"error_type": "psycopg_pool.PoolTimeout", "n": 1.0}
+            assert within == [[labels | {"n": 1.0}]]
+            assert pending.new() == []
             connection.close()
             connection.close_pool()
 
