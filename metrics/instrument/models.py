@@ -35,7 +35,9 @@ def install() -> None:
     measure(Collector, ("delete",), _measured)
 
 
-def _saved(sender: Any, created: bool, **kwargs: Any) -> None:
+def _saved(sender: Any, created: bool | None = None, **kwargs: Any) -> None:
+    if created is None:  # it is the service that sends Django's signal: nothing was saved
+        return
     try:
         _of(sender._meta.concrete_model._meta.label, "insert" if created else "update").inc()
     except Exception:
@@ -48,8 +50,8 @@ def _measured(delete: Method, name: str) -> Method:
         result = delete(self)
         try:
             for label, number in result[1].items():
-                if number and not _is_link(label):
-                    _of(label, "delete").inc(number)
+                if number and (model := _counted_as(label)):
+                    _of(model, "delete").inc(number)
         except Exception:
             logger.exception("what is deleted is not counted")
         return result
@@ -58,12 +60,16 @@ def _measured(delete: Method, name: str) -> Method:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _is_link(model: str) -> bool:
-    """Whether it is the table of a many-to-many field, whose rows come without a signal."""
+def _counted_as(label: str) -> str:
+    """Return the label of the model that a proxy stands for; nothing for a link.
+
+    That is the table of a many-to-many field, whose rows come without a signal.
+    """
     try:
-        return bool(apps.get_model(model)._meta.auto_created)
+        options = apps.get_model(label)._meta
     except LookupError:  # a migration's own, of an application that is gone
-        return False
+        return label
+    return "" if options.auto_created else str(options.concrete_model._meta.label)
 
 
 @functools.lru_cache(maxsize=10_000)

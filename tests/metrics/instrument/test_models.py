@@ -53,6 +53,26 @@ def test_each_row_counts() -> None:
     }
 
 
+def test_a_proxy_counts_as_what_it_stands_for() -> None:
+    """One by one and many at a time, whether it is saved or deleted."""
+    writes = Figures(WRITES)
+    Staff.objects.create(username="one").delete()
+    Staff.objects.create(username="two")
+    Staff.objects.create(username="three")
+    Staff.objects.all().delete()
+    assert writes.new() == [
+        {"model": "auth.User", "operation": "delete", "n": 3},
+        {"model": "auth.User", "operation": "insert", "n": 3},
+    ]
+
+
+def test_a_signal_of_somebody_elses() -> None:
+    """One that says nothing of a row counts none, and reaches the others."""
+    writes = Figures(WRITES)
+    post_save.send(sender=Group, instance=Group())
+    assert not writes.new()
+
+
 def test_deletions_stay_fast(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     """Rows that nothing hangs on are deleted by one statement, unseen, and are counted."""
     for number in range(3):
