@@ -1,16 +1,19 @@
 """Shows migrations that are not applied, as a fact of the moment of the scrape.
 
-What is applied is read from each database by a connection of its own, one query a scrape; what
-there is, from the code, again only when something has been applied.
+What is applied is read from each database by a connection of its own, by two queries a scrape;
+what there is, from the code, again only when something has been applied.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Collection, Iterable
+from errno import ENOENT
 from itertools import cycle
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.apps import apps
 from django.db import connections
@@ -52,12 +55,9 @@ class MigrationsCollector(Collector):
         """Ask the databases; one that does not answer has no sample, and the log says why."""
         families = _families()
         for alias in connections:
-            theirs = {app.label for app in apps.get_app_configs() if belongs(app.label, alias)}
-            if not theirs or connections.settings[alias]["ENGINE"] == DUMMY_ENGINE:
-                continue
             try:
-                figures = self._count(alias, theirs)
-            except Exception as e:  # noqa: BLE001 - whatever a driver raises
+                figures = self._of(alias)
+            except Exception as e:  # noqa: BLE001 - whatever a driver or a router raises
                 _failures.failed("migrations of %s cannot be counted: %s", alias, e, key=alias)
                 continue
             _failures.ended(alias)
@@ -65,15 +65,36 @@ class MigrationsCollector(Collector):
                 family.add_metric([alias], figure)
         return families
 
-    def _count(self, alias: str, theirs: Collection[str]) -> list[int]:
-        """Return how many are not applied, and how many are, of the apps of a database."""
+    def _of(self, alias: str) -> list[int]:
+        """Return how many are not applied, and how many are, or nothing where none can be."""
+        if connections.settings[alias]["ENGINE"] == DUMMY_ENGINE:
+            return []
+        theirs = {app.label for app in apps.get_app_configs() if belongs(app.label, alias)}
+        if not theirs:
+            return []
         # Django's recorder looks for its connection under the alias.
         with fresh_connection(alias, CONNECT_SECONDS) as connection, in_place(connection):
+            if connection.vendor == "sqlite" and not _is_there(connection):
+                return []
             applied = set(MigrationRecorder(connection).applied_migrations())
             with self._lock:
                 if alias not in self._known or self._known[alias][0] != applied:
                     self._known[alias] = applied, _compare(connection, theirs)
                 return self._known[alias][1]
+
+
+def _is_there(connection: Any) -> bool:
+    """Whether an SQLite database is one that a second connection sees.
+
+    Raises FileNotFoundError where the connection would create it.
+    """
+    name = str(connection.settings_dict["NAME"])
+    if connection.is_in_memory_db():
+        return "cache=shared" in name
+    path = unquote(urlsplit(name).path) if name.startswith("file:") else name
+    if not os.path.exists(path):
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)
+    return True
 
 
 def _compare(connection: BaseDatabaseWrapper, app_labels: Collection[str]) -> list[int]:
@@ -86,7 +107,8 @@ def _compare(connection: BaseDatabaseWrapper, app_labels: Collection[str]) -> li
 def _families() -> list[GaugeMetricFamily]:
     named = [UNAPPLIED, APPLIED]
     if "django_prometheus" in conf.instrument:
-        named += [(f"{name}_total", text) for name, text in named]
+        prefix = conf.django_prometheus_namespace and f"{conf.django_prometheus_namespace}_"
+        named += [(f"{prefix}{name}_total", text) for name, text in named]
     return [GaugeMetricFamily(name, text, labels=["connection"]) for name, text in named]
 
 

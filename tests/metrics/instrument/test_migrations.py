@@ -69,6 +69,19 @@ def test_a_database_of_no_app_is_not_asked() -> None:
     assert set(map(len, shown(MigrationsCollector()).values())) == {0}
 
 
+@override_settings(
+    SENTINEL_INSTRUMENT=["migrations", "django_prometheus"], PROMETHEUS_METRIC_NAMESPACE="shop"
+)
+def test_the_namespace_of_django_prometheus() -> None:
+    """Its names have it, and ours do not."""
+    assert [family.name for family in MigrationsCollector().describe()] == [
+        "django_migrations_unapplied",
+        "django_migrations_applied",
+        "shop_django_migrations_unapplied_total",
+        "shop_django_migrations_applied_total",
+    ]
+
+
 @pytest.mark.parametrize(("names", "number"), [(["migrations"], 2), (["django_prometheus"], 4)])
 def test_names(names: list[str], number: int) -> None:
     """With those of django-prometheus where they are wanted; nobody is asked for them."""
