@@ -5,6 +5,7 @@ A family, or some of its series, is named as in PromQL: ``name`` or ``name{label
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from itertools import pairwise
@@ -49,7 +50,7 @@ def parse_bounds(setting: str, value: Any) -> dict[Selector, Bounds]:
     """Return the bounds that the value of ``setting`` gives. Raises ValueError."""
     bounds = {}
     for selector, given in _entries(setting, value, "lists of seconds"):
-        if not _are_bounds(given):
+        if not are_bounds(given):
             raise ValueError(
                 f"{setting}[{_spelled(selector)!r}] must be a list of numbers of seconds, each"
                 f" larger than the one before it, not {given!r}"
@@ -96,16 +97,16 @@ def _spelled(selector: Selector) -> str:
 
 
 def _is_seconds(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and value == value
-        and value not in (float("inf"), float("-inf"))
-    )
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that is larger than any float
+        return False
 
 
-def _are_bounds(value: Any) -> bool:
+def are_bounds(value: Any) -> bool:
     """Whether a histogram of seconds can have these upper bounds."""
     if not isinstance(value, (list, tuple)) or not value or not all(map(_is_seconds, value)):
         return False
-    return value[0] > 0 and all(low < high for low, high in pairwise(value))
+    return value[0] > 0 and all(low < high for low, high in pairwise(map(float, value)))

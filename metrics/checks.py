@@ -155,40 +155,74 @@ def check_what_is_measured_is_there(
     return [
         CheckWarning(
             f"SENTINEL_INSTRUMENT names {name}, and {missing}: nothing of it is measured.",
-            hint="Install it, or take the name out.",
+            hint=f"{mend}, or take the name out.",
             id="sentinel_metrics.W015",
         )
-        for name, module, missing in (
-            ("celery", "celery", "Celery is not installed"),
-            ("tasks", "django.tasks", "Django has tasks from 6.0 on"),
+        for name, module, missing, mend in (
+            ("celery", "celery", "Celery is not installed", "Install it"),
+            ("tasks", "django.tasks", "Django has tasks from 6.0 on", "It needs Django 6.0"),
         )
         if name in named and find_spec(module) is None
+    ]
+
+
+def check_requests_are_measured(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn where requests are named, and the middleware that measures them is missing.
+
+    By default they are measured where it is, and nothing is said where it is not.
+    """
+    try:
+        named = hasattr(settings, "SENTINEL_INSTRUMENT") and "requests" in conf.instrument
+    except ImproperlyConfigured:
+        return []
+    if not named or _MIDDLEWARE in settings.MIDDLEWARE:
+        return []
+    return [
+        CheckWarning(
+            f"SENTINEL_INSTRUMENT names requests, and MIDDLEWARE has no {_MIDDLEWARE}: none is"
+            " measured.",
+            hint=f"Put {_MIDDLEWARE!r} first in MIDDLEWARE, or take the name out.",
+            id="sentinel_metrics.W016",
+        )
     ]
 
 
 def check_django_prometheus(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Refuse django-prometheus' own parts where its families are filled by ours."""
+    """Refuse its settings that cannot be used, and its own parts where ours fill its families."""
     try:
-        if "django_prometheus" not in conf.instrument:
-            return []
+        measured = conf.instrument
     except ImproperlyConfigured:
+        return []
+    if "django_prometheus" not in measured:
         return []
     named = [
         *(("MIDDLEWARE", path) for path in settings.MIDDLEWARE),
         *(("DATABASES", str(each.get("ENGINE"))) for each in settings.DATABASES.values()),
         *(("CACHES", str(each.get("BACKEND"))) for each in settings.CACHES.values()),
     ]
-    return [
-        Error(
-            f"{setting} has {path}, and SENTINEL_INSTRUMENT names django_prometheus: both fill"
-            " the same families, so that all counts twice.",
-            hint="Take django_prometheus' own part out, or the name.",
-            id="sentinel_metrics.E012",
-        )
+    both = [
+        (f"{setting} has {path}", "django_prometheus")
         for setting, path in named
         if path.startswith("django_prometheus.")
+    ]
+    if "migrations" in measured and getattr(settings, "PROMETHEUS_EXPORT_MIGRATIONS", False):
+        both.append(("PROMETHEUS_EXPORT_MIGRATIONS is True", "migrations and django_prometheus"))
+    return [
+        *_readable(lambda: conf.django_prometheus_namespace, "sentinel_metrics.E013"),
+        *_readable(lambda: conf.django_prometheus_buckets, "sentinel_metrics.E013"),
+        *(
+            Error(
+                f"{theirs}, and SENTINEL_INSTRUMENT names {ours}: both fill the same families, so"
+                " that all counts twice.",
+                hint="Take django_prometheus' own part out, or the name.",
+                id="sentinel_metrics.E012",
+            )
+            for theirs, ours in both
+        ),
     ]
 
 
@@ -197,9 +231,10 @@ def check_bucket_names(
 ) -> list[CheckMessage]:
     """Warn of buckets and objectives that no histogram takes."""
     try:
-        names, buckets = conf.instrument, conf.buckets
+        conf.require_usable()  # or an instrument cannot be loaded
     except ImproperlyConfigured:
         return []
+    buckets = conf.buckets
     selectors = {
         **dict.fromkeys(buckets.bounds, "SENTINEL_BUCKETS"),
         **dict.fromkeys(buckets.objectives, "SENTINEL_OBJECTIVES"),
@@ -207,7 +242,7 @@ def check_bucket_names(
     if not selectors:
         return []
     import_module("metrics.registry")
-    for name in names:  # that of requests is loaded by the middleware alone
+    for name in conf.instrument:  # that of requests is loaded by the middleware alone
         import_module(f"metrics.instrument.{name}")
     return [
         CheckWarning(text, id="sentinel_metrics.W014")
@@ -330,6 +365,7 @@ CHECKS = (
     check_instrument,
     check_bucket_names,
     check_what_is_measured_is_there,
+    check_requests_are_measured,
     check_django_prometheus,
     check_not_adopted,
     check_multiprocess_mode,

@@ -6,6 +6,7 @@ check in ``metrics.checks``.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics import paths
-from metrics.buckets import Buckets, parse_bounds, parse_objectives
+from metrics.buckets import Buckets, are_bounds, parse_bounds, parse_objectives
 from metrics.system import process_kind, run_dir
 from metrics.system.run_dir import RunDir
 
@@ -41,6 +42,7 @@ NAMES = frozenset(
 """The settings that this app reads; a check warns of others that begin like them."""
 
 DEFAULT_MAX_SERIES = 10_000
+_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r"(?!le$|quantile$|__)[a-zA-Z_][a-zA-Z0-9_]*"
 DEFAULT_INSTRUMENTS = ("requests", "database", "cache")
 INSTRUMENTS = (
@@ -62,6 +64,16 @@ NO_PLACE = (
     " nothing: each one counts, probes and drains for itself, in memory. Mount a writable /tmp,"
     " or name a writable directory in SENTINEL_RUN_DIR"
 )
+
+
+class Patterns(tuple[re.Pattern[str], ...]):
+    """Regular expressions, each with flags and groups of its own."""
+
+    __slots__ = ()
+
+    def search(self, text: str) -> bool:
+        """Whether one of them matches a part of ``text``."""
+        return any(pattern.search(text) for pattern in self)
 
 
 class Conf:
@@ -92,7 +104,7 @@ class Conf:
         value: Any = getattr(settings, "SENTINEL_RUN_DIR", run_dir.AUTO)
         if value is None or value == run_dir.AUTO:
             return value  # type: ignore[no-any-return]
-        if isinstance(value, (str, Path)) and str(value) and Path(value).is_absolute():
+        if isinstance(value, (str, Path)) and _is_path(str(value)):
             return value
         raise ImproperlyConfigured(
             f'SENTINEL_RUN_DIR must be "auto", None or an absolute path, not {value!r}'
@@ -205,7 +217,9 @@ class Conf:
     def instrument(self) -> frozenset[str]:
         """What is measured without code (``SENTINEL_INSTRUMENT``): names of `INSTRUMENTS`."""
         value: Any = getattr(settings, "SENTINEL_INSTRUMENT", DEFAULT_INSTRUMENTS)
-        if isinstance(value, (list, tuple, set, frozenset)) and set(value) <= set(INSTRUMENTS):
+        if isinstance(value, (list, tuple, set, frozenset)) and all(
+            isinstance(name, str) and name in INSTRUMENTS for name in value
+        ):
             return frozenset(value)
         raise ImproperlyConfigured(
             f"SENTINEL_INSTRUMENT must be a list of names out of {', '.join(INSTRUMENTS)},"
@@ -225,13 +239,29 @@ class Conf:
     @property
     def django_prometheus_namespace(self) -> str:
         """Prefix of django-prometheus' names (``PROMETHEUS_METRIC_NAMESPACE``, its own setting)."""
-        return str(getattr(settings, "PROMETHEUS_METRIC_NAMESPACE", ""))
+        value: Any = getattr(settings, "PROMETHEUS_METRIC_NAMESPACE", "")
+        if value is None:
+            return ""
+        if isinstance(value, str) and (not value or re.fullmatch(_NAME, value)):
+            return value
+        raise ImproperlyConfigured(
+            "PROMETHEUS_METRIC_NAMESPACE must be the beginning of a metric's name: letters, digits,"
+            f" _ and :, not beginning with a digit, not {value!r}"
+        )
 
     @property
     def django_prometheus_buckets(self) -> tuple[float, ...]:
         """Upper bounds of its latencies (``PROMETHEUS_LATENCY_BUCKETS``, its own setting)."""
         default = (0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-        return tuple(getattr(settings, "PROMETHEUS_LATENCY_BUCKETS", (*default, 25.0, 50.0, 75.0)))
+        value: Any = getattr(settings, "PROMETHEUS_LATENCY_BUCKETS", (*default, 25.0, 50.0, 75.0))
+        infinite = isinstance(value, (list, tuple)) and value[-1:] in ([math.inf], (math.inf,))
+        bounds = value[:-1] if infinite else value
+        if not are_bounds(bounds):
+            raise ImproperlyConfigured(
+                "PROMETHEUS_LATENCY_BUCKETS must be a list of numbers of seconds, each larger than"
+                f" the one before it, not {value!r}"
+            )
+        return tuple(map(float, bounds))
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -245,14 +275,14 @@ class Conf:
                     f"SENTINEL_LABELS: {name!r} can be no label: letters, digits and _, not"
                     " beginning with a digit or __, and neither le nor quantile"
                 )
-            if not isinstance(text, str) or not text:
+            if not isinstance(text, str) or not text or re.search("[\ud800-\udfff]", text):
                 raise ImproperlyConfigured(
                     f"SENTINEL_LABELS[{name!r}] must be a text that is not empty, not {text!r}"
                 )
         return tuple(sorted(value.items()))
 
     @property
-    def requests_not_measured(self) -> Mapping[str, re.Pattern[str] | None]:
+    def requests_not_measured(self) -> Mapping[str, Patterns | None]:
         """What ``PATHS`` and ``ROUTES`` match are left out (``SENTINEL_REQUESTS_NOT_MEASURED``).
 
         Both are lists of regular expressions that need match a part only; None if empty.
@@ -289,6 +319,8 @@ class Conf:
         _ = self.run_dir, self.service, self.metrics_enabled, self.metrics_max_series, self.paths
         _ = self.labels, self.history, self.instrument, self.buckets, self.requests_not_measured
         _ = self.http_client_hosts
+        if "django_prometheus" in self.instrument:
+            _ = self.django_prometheus_namespace, self.django_prometheus_buckets
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = getattr(settings, name, default)
@@ -304,16 +336,25 @@ def _is_host(value: Any) -> bool:
     return value.count(":") != 1 and not set(value) & set("/[]@ ")
 
 
-def _any_of(name: str, value: Any) -> re.Pattern[str] | None:
-    """Return one expression for a list of them; raises ImproperlyConfigured."""
+def _is_path(text: str) -> bool:
+    """Whether the system can have an absolute path of that name."""
+    try:
+        return b"\0" not in os.fsencode(text) and os.path.isabs(text)
+    except UnicodeEncodeError:  # a half of a pair of surrogates
+        return False
+
+
+def _any_of(name: str, value: Any) -> Patterns | None:
+    """Return the expressions of a list, or None if it has none; raises ImproperlyConfigured."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
         raise ImproperlyConfigured(f"{name} must be a list of regular expressions, not {value!r}")
+    patterns = []
     for text in value:
         try:
-            re.compile(text)
-        except re.error as e:
+            patterns.append(re.compile(text))
+        except (re.error, OverflowError, RecursionError) as e:
             raise ImproperlyConfigured(f"{name}: {text!r} is no regular expression: {e}") from e
-    return re.compile("|".join(f"(?:{text})" for text in value)) if value else None
+    return Patterns(patterns) if patterns else None
 
 
 conf = Conf()

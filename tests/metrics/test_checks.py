@@ -18,7 +18,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from pytest_django import Settings
 
 import metrics.checks
-from metrics.conf import INSTRUMENTS
+from metrics.conf import INSTRUMENTS, conf
 from tests.support.harness import ROOT, project_env
 
 
@@ -43,6 +43,9 @@ def test_an_objective_of_no_histogram(settings: Settings) -> None:
     assert " http_server_request_duration_seconds," in text
 
 
+NO_NAMES: list[Any] = [["requests", ["database"]], [{}], 5]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code", "text"),
     [
@@ -51,6 +54,15 @@ def test_an_objective_of_no_histogram(settings: Settings) -> None:
             "relative",
             "E001",
             "SENTINEL_RUN_DIR must be \"auto\", None or an absolute path, not 'relative'",
+        ),
+        *(
+            (
+                "SENTINEL_RUN_DIR",
+                value,
+                "E001",
+                f'SENTINEL_RUN_DIR must be "auto", None or an absolute path, not {value!r}',
+            )
+            for value in ("/tmp/a\0b", "/tmp/\ud800", Path("/tmp/a\0b"), b"/tmp", 5)
         ),
         (
             "SENTINEL_METRICS_ENABLED",
@@ -88,13 +100,52 @@ def test_an_objective_of_no_histogram(settings: Settings) -> None:
                 " not 'requests'"
             ),
         ),
-        (
-            "SENTINEL_BUCKETS",
-            {"x": [2, 1]},
-            "E007",
+        *(
             (
-                "SENTINEL_BUCKETS['x'] must be a list of numbers of seconds, each larger than the"
-                " one before it, not [2, 1]"
+                "SENTINEL_INSTRUMENT",
+                value,
+                "E006",
+                (
+                    f"SENTINEL_INSTRUMENT must be a list of names out of {', '.join(INSTRUMENTS)},"
+                    f" not {value!r}"
+                ),
+            )
+            for value in NO_NAMES
+        ),
+        *(
+            (
+                "SENTINEL_BUCKETS",
+                {"x": value},
+                "E007",
+                (
+                    "SENTINEL_BUCKETS['x'] must be a list of numbers of seconds, each larger than"
+                    f" the one before it, not {value!r}"
+                ),
+            )
+            for value in ([2, 1], [1, 10**400], [10**16, 10**16 + 1], [float("nan")], [True])
+        ),
+        *(
+            (
+                "SENTINEL_OBJECTIVES",
+                {"x": value},
+                "E007",
+                (f"SENTINEL_OBJECTIVES['x'] must be a number of seconds above 0, not {value!r}"),
+            )
+            for value in (0, 10**400, float("inf"), "1")
+        ),
+        (
+            "SENTINEL_LABELS",
+            {"a": "\ud800"},
+            "E011",
+            "SENTINEL_LABELS['a'] must be a text that is not empty, not '\\ud800'",
+        ),
+        (
+            "SENTINEL_REQUESTS_NOT_MEASURED",
+            {"ROUTES": ["a{9999999999999999999}"]},
+            "E008",
+            (
+                "SENTINEL_REQUESTS_NOT_MEASURED['ROUTES']: 'a{9999999999999999999}' is no regular"
+                " expression: the repetition number is too large"
             ),
         ),
         (
@@ -142,6 +193,18 @@ def test_wrong_setting(settings: Settings, name: str, value: Any, code: str, tex
     """A setting that cannot be used is an error that names it and says what it must be."""
     setattr(settings, name, value)
     assert messages() == [(f"sentinel_metrics.{code}", text)]
+
+
+def test_expressions_stand_for_themselves(settings: Settings) -> None:
+    """Each has flags, groups and references of its own, wherever it stands in the list."""
+    paths = ["^/a$", "(?i)^/b/", "^/(?P<x>c)(?P=x)$", "^/(?P<x>d)$", r"^/(e)\1$"]
+    settings.SENTINEL_REQUESTS_NOT_MEASURED = {"PATHS": paths}
+    assert messages() == []
+    left_out = conf.requests_not_measured["PATHS"]
+    assert left_out is not None
+    tried = ("/a", "/A", "/B/", "/cc", "/c", "/d", "/ee", "/e")
+    assert [path for path in tried if left_out.search(path)] == ["/a", "/B/", "/cc", "/d", "/ee"]
+    assert conf.requests_not_measured["ROUTES"] is None
 
 
 VARIABLES = [
@@ -336,11 +399,35 @@ def test_what_is_measured_is_not_there(settings: Settings, monkeypatch: pytest.M
     """An instrument without its library is named."""
     settings.SENTINEL_INSTRUMENT = ["celery", "tasks"]
     monkeypatch.setattr(metrics.checks, "find_spec", lambda name: None)
-    found = [each.msg for each in run_checks() if each.id == "sentinel_metrics.W015"]
-    assert [message.partition(":")[0] for message in found] == [
-        "SENTINEL_INSTRUMENT names celery, and Celery is not installed",
-        "SENTINEL_INSTRUMENT names tasks, and Django has tasks from 6.0 on",
+    warnings = [each for each in run_checks() if each.id == "sentinel_metrics.W015"]
+    assert [(each.msg.partition(":")[0], each.hint) for each in warnings] == [
+        (
+            "SENTINEL_INSTRUMENT names celery, and Celery is not installed",
+            "Install it, or take the name out.",
+        ),
+        (
+            "SENTINEL_INSTRUMENT names tasks, and Django has tasks from 6.0 on",
+            "It needs Django 6.0, or take the name out.",
+        ),
     ]
     monkeypatch.undo()
     found = [each.id for each in run_checks() if each.id == "sentinel_metrics.W015"]
     assert len(found) == (django.VERSION < (6, 0))
+
+
+def test_requests_without_the_middleware(settings: Settings) -> None:
+    """Whoever names them would wait for figures in vain; the default says nothing."""
+    ours = "metrics.middleware.MetricsMiddleware"
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != ours]
+
+    def found() -> list[str]:
+        return [each.msg for each in run_checks() if each.id == "sentinel_metrics.W016"]
+
+    settings.SENTINEL_INSTRUMENT = ["database"]
+    assert not found()
+    settings.SENTINEL_INSTRUMENT = ["requests"]
+    assert found() == [
+        f"SENTINEL_INSTRUMENT names requests, and MIDDLEWARE has no {ours}: none is measured."
+    ]
+    del settings.SENTINEL_INSTRUMENT
+    assert not found()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from metrics.conf import conf
 from tests.support.harness import ROOT
 
 
@@ -111,3 +114,52 @@ def test_both_at_once_are_an_error(settings: Settings, setting: str, value: Any)
     [found] = [found for found in run_checks() if found.id == "sentinel_metrics.E012"]
     assert "django_prometheus." in found.msg
     assert setting in found.msg
+
+
+def test_migrations_of_both_are_an_error(settings: Settings) -> None:
+    """Ours fill its families where both are named, and its own switch would once more."""
+    settings.MIDDLEWARE = []
+    settings.PROMETHEUS_EXPORT_MIGRATIONS = True
+
+    def found() -> list[str]:
+        return [found.msg for found in run_checks() if found.id == "sentinel_metrics.E012"]
+
+    settings.SENTINEL_INSTRUMENT = ["django_prometheus"]
+    assert not found()
+    settings.SENTINEL_INSTRUMENT = ["django_prometheus", "migrations"]
+    assert found() == [
+        (
+            "PROMETHEUS_EXPORT_MIGRATIONS is True, and SENTINEL_INSTRUMENT names migrations and"
+            " django_prometheus: both fill the same families, so that all counts twice."
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("PROMETHEUS_LATENCY_BUCKETS", [5, ["a"], [], None, (5, 1), [math.inf], [1, 10**400]]),
+        ("PROMETHEUS_METRIC_NAMESPACE", ["a-b", "1", 5, b"a"]),
+    ],
+)
+def test_its_settings_that_cannot_be_used(settings: Settings, name: str, values: list[Any]) -> None:
+    """They are errors that name them, and no server starts."""
+    settings.MIDDLEWARE = []
+    for value in values:
+        setattr(settings, name, value)
+        settings.SENTINEL_INSTRUMENT = ["django_prometheus"]
+        [found] = [found for found in run_checks() if found.id == "sentinel_metrics.E013"]
+        assert found.msg.startswith(f"{name} must be ")
+        with pytest.raises(ImproperlyConfigured, match=name):
+            conf.require_usable()
+        settings.SENTINEL_INSTRUMENT = []  # nobody reads them
+        conf.require_usable()
+
+
+def test_its_settings_as_it_takes_them(settings: Settings) -> None:
+    """No namespace, and bounds with or without the last one."""
+    settings.PROMETHEUS_METRIC_NAMESPACE = None
+    assert conf.django_prometheus_namespace == ""
+    for buckets in ([1, 2.5], (1, 2.5, math.inf)):
+        settings.PROMETHEUS_LATENCY_BUCKETS = buckets
+        assert conf.django_prometheus_buckets == (1.0, 2.5)
