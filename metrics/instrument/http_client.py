@@ -42,6 +42,9 @@ MOST_HOSTS = 100
 MOST_PORTS = 100
 """How many pairs of a host and a port that is not its scheme's own."""
 
+MOST_LETTERS = 253
+"""How long a host's name may be (RFC 1035)."""
+
 LIBRARIES = ("httpx", "httpx2")
 """Those with the transports of httpx, of which the second carries on the first."""
 
@@ -93,7 +96,12 @@ class Calls:
     def note(
         self, method: str, server: Server, seconds: float, status: int | None, error: str = ""
     ) -> None:
-        """Note that a request was answered with ``status``, or failed with ``error``."""
+        """Note that a request was answered with ``status``, or failed with ``error``.
+
+        One to no host went nowhere, and is none.
+        """
+        if not server[1]:
+            return
         key = (method, server, status, error)
         try:
             observe = self._observers[key]
@@ -105,19 +113,21 @@ class Calls:
         """Return what observes the series of ``key``, and keep it if there are few like it."""
         method, server, status, error = key
         address, port = self._labels(server)
+        code = "" if status is None else str(status) if 100 <= status <= 599 else OTHER
         if status is not None and status >= 400:
-            error = str(status)
-        code = "" if status is None else str(status)
+            error = code
         known = method if method in METHODS else OTHER
         observe = observer(DURATION, known, address, port, code, error)
-        if known == method and address == server[1] and port != OTHER:
+        if known == method and address == server[1] and OTHER not in (port, code):
             self._observers[key] = observe
         return observe
 
     def _labels(self, server: Server) -> tuple[str, str]:
         scheme, host, port = server
         address = host.lower()
-        if self._hosts is None:
+        if len(address) > MOST_LETTERS:
+            address = OTHER
+        elif self._hosts is None:
             address = self._first_hosts(address)
         elif address not in self._hosts:
             address = OTHER

@@ -47,8 +47,10 @@ ACTIVE = Gauge(
     multiprocess_mode="livesum",
 )
 MOST_TASKS = 1000
+MOST_QUEUES = 100
 
 _task = FirstOnes(MOST_TASKS)
+_queue = FirstOnes(MOST_QUEUES)
 _error = FirstOnes(MOST_TASKS)
 _active: set[str] = set()
 """The tasks that this process runs, by the id of their result."""
@@ -84,7 +86,8 @@ def _harmless(receiver: Callable[..., None]) -> Callable[..., None]:
 @_harmless
 def _enqueued(task_result: Any, **kwargs: Any) -> None:
     task = task_result.task
-    ENQUEUED.labels(_task(task.module_path), task.queue_name, task_result.backend).inc()
+    queue = _queue(task.queue_name)
+    ENQUEUED.labels(_task(task.module_path), queue, task_result.backend).inc()
 
 
 @_harmless
@@ -93,7 +96,7 @@ def _started(task_result: Any, **kwargs: Any) -> None:
     name = _task(task.module_path)
     if task_result.enqueued_at and task_result.started_at:
         due = max(filter(None, (task_result.enqueued_at, task.run_after)))
-        QUEUED.labels(name, task.queue_name, task_result.backend).observe(
+        QUEUED.labels(name, _queue(task.queue_name), task_result.backend).observe(
             _seconds(due, task_result.started_at)
         )
     _active.add(task_result.id)

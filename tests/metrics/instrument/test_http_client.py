@@ -490,6 +490,36 @@ def test_methods_and_statuses_without_number(calls: http_client.Calls) -> None:
     assert not calls._observers
 
 
+def test_hosts_that_cannot_be(calls: http_client.Calls) -> None:
+    """One that is longer than a name may be takes no other's place; none is no request."""
+    counted = Figures(COUNT)
+    for number in range(200):
+        calls.note("GET", ("https", f"{number:03}" + "a" * 251, None), 0.1, None, "LookupError")
+        calls.note("GET", ("https", "", None), 0.1, None, "LookupError")
+    calls.note("GET", ("https", "a" * 253, None), 0.1, 200)
+    assert [(row["server_address"], row["n"]) for row in counted.new()] == [
+        ("_OTHER", 200),
+        ("a" * 253, 1),
+    ]
+
+
+def test_statuses_that_cannot_be(calls: http_client.Calls) -> None:
+    """What a server may invent makes no series."""
+    counted = Figures(COUNT)
+    for status in (*range(100), *range(600, 1000)):
+        calls.note("GET", ("http", "host", None), 0.1, status)
+    calls.note("GET", ("http", "host", None), 0.1, 599)
+    found = [
+        (row["http_response_status_code"], row.get("error_type"), row["n"]) for row in counted.new()
+    ]
+    assert sorted(found, key=str) == [
+        ("599", "599", 1),
+        ("_OTHER", "_OTHER", 400),
+        ("_OTHER", None, 100),
+    ]
+    assert len(calls._observers) == 1
+
+
 def test_sentinels_own_requests_are_not_the_services(server: Server) -> None:
     """Neither those of probes nor any other that says so."""
     counted = Figures(COUNT)

@@ -12,6 +12,7 @@ import pytest
 from django.test import override_settings
 
 from metrics.instrument import tasks as instrument
+from metrics.instrument.bounds import FirstOnes
 from tests.metrics.instrument.figures import Figures
 
 RUNS, WAITED = "django_task_duration_seconds_count", "django_task_queue_duration_seconds_sum"
@@ -93,6 +94,26 @@ def test_a_task_that_was_to_run_later() -> None:
     done.task.run_after = done.started_at - timedelta(seconds=8)
     instrument._started(task_result=done)
     assert [row["n"] for row in waited.new()] == pytest.approx([7208])
+
+
+def test_queues_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend may take any name, as one of each customer."""
+    monkeypatch.setattr(instrument, "_queue", FirstOnes(2))
+    waited, enqueued = (
+        Figures(name)
+        for name in ("django_task_queue_duration_seconds_count", "django_tasks_enqueued_total")
+    )
+    for number in range(5):
+        done = result()
+        done.task.queue_name = f"queue {number}"
+        instrument._enqueued(task_result=done)
+        instrument._started(task_result=done)
+    for figures in (waited, enqueued):
+        assert [(row["queue"], row["n"]) for row in figures.new()] == [
+            ("_OTHER", 3),
+            ("queue 0", 1),
+            ("queue 1", 1),
+        ]
 
 
 def test_a_fault_of_ours_ends_no_task(caplog: pytest.LogCaptureFixture) -> None:
