@@ -16,6 +16,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge
 
+from metrics import shared
 from metrics.instrument.bounds import FirstOnes
 from metrics.instrument.durations import TASK_BUCKETS, error_type, seconds_histogram
 from metrics.registries import REGISTRY
@@ -82,6 +83,8 @@ def install() -> None:
     except ImportError:
         return
     for signal, receiver in (
+        (signals.worker_init, _shown),
+        (signals.worker_process_init, _shown),
         (signals.before_task_publish, _sending),
         (signals.after_task_publish, _sent),
         (signals.task_prerun, _begins),
@@ -92,6 +95,13 @@ def install() -> None:
         (signals.task_unknown, _unknown),
     ):  # Celery logs what a receiver raises, and goes on
         signal.connect(receiver, weak=False, dispatch_uid=f"{__name__}{receiver.__name__}")
+
+
+def _shown(**kwargs: Any) -> None:
+    """Take this process's lane: a worker may wait for days before it counts anything."""
+    store = shared.current()
+    if store is not None:
+        store.claim()
 
 
 def _sending(headers: Any = None, **kwargs: Any) -> None:

@@ -55,6 +55,18 @@ def send(tmp_path: Path, env: dict[str, str], function: str) -> None:
         assert sender.wait_gone() == 0, sender.output
 
 
+@pytest.mark.parametrize(("pool", "number"), [("prefork", 3), ("threads", 1)])
+def test_a_worker_without_work(tmp_path: Path, env: dict[str, str], pool: str, number: int) -> None:
+    """It is in the scrape with each of its processes, though it has counted nothing yet."""
+
+    def seen(port: int) -> int:
+        shown = figures(port, "process_resident_memory_bytes")
+        return sum("celery" in labels for labels in shown)
+
+    with worker(tmp_path, env, pool) as port:
+        harness.wait_until(lambda: seen(port) == number, "the idle worker")
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_every_run_counts_once(tmp_path: Path, env: dict[str, str], pool: str) -> None:
     """By its task and its end, with the time that it waited."""
