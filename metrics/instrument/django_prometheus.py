@@ -30,6 +30,7 @@ from metrics.registries import REGISTRY
 _NAMESPACE = conf.django_prometheus_namespace
 _LATENCY_BUCKETS = conf.django_prometheus_buckets
 _BYTES_BUCKETS = (0.0, *(2.0**power for power in range(30)))
+_TOO_MUCH = 2**63
 _UNNAMED = "<unnamed view>"
 _METHODS = frozenset(
     ("GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH")
@@ -232,10 +233,12 @@ def _method_of(request: HttpRequest) -> str:
 
 
 def _content_length(request: HttpRequest) -> int:
+    """Return how long a client says that its body is, or 0 for what no body can be."""
     try:
-        return int(request.META.get("CONTENT_LENGTH") or 0)
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
         return 0
+    return length if 0 <= length < _TOO_MUCH else 0
 
 
 # --- the database -----------------------------------------------------------------------
