@@ -19,7 +19,9 @@ class HealthConfig(AppConfig):
 
     name = "health"
     label = "sentinel_health"
-    verbose_name = "Health"
+    verbose_name = " Health"
+    """With a space, which HTML does not show: the admin's index sorts by it, and the overview
+    is to come first."""
     default_auto_field = "django.db.models.BigAutoField"
 
     @property

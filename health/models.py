@@ -8,6 +8,24 @@ SEE_ERRORS = "view_errors"
 """The permission to see what a backend's error says."""
 
 
+class Overview(models.Model):
+    """Stands for the overview in the admin and its permission; it has no table.
+
+    The names begin with a space, which HTML does not show: the admin's index sorts by them.
+    """
+
+    class Meta:
+        """Only viewing can be permitted."""
+
+        managed = False
+        default_permissions = ("view",)
+        verbose_name = " overview"
+        verbose_name_plural = " Overview"
+
+    def __str__(self) -> str:
+        return "overview"
+
+
 class Transition(models.Model):
     """One change of a backend's state; ``was`` is empty when it was not known before."""
 

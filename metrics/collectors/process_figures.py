@@ -84,13 +84,8 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
             ("threads", "Number of threads"),
         )
     }
-    read = _read_proc if sys.platform == "linux" else _read_psutil
     for worker in workers:
-        if not worker.alive or not worker.is_in_our_namespace:
-            continue
-        try:
-            figures = read(worker.pid, worker.start_ticks)
-        except (OSError, ValueError, IndexError):  # it has just ended
+        if (figures := figures_of(worker)) is None:
             continue
         labels = (str(worker.number), worker.kind)
         cpu.add_metric(labels, figures.cpu_seconds)
@@ -99,6 +94,17 @@ def collect(workers: Iterable[Worker]) -> list[Metric]:
             if value is not None:
                 gauge.add_metric(labels, value)
     return [cpu, *gauges.values()]
+
+
+def figures_of(worker: Worker) -> Figures | None:
+    """Return what the system knows of a process; None if it is gone or another namespace's."""
+    if not worker.alive or not worker.is_in_our_namespace:
+        return None
+    read = _read_proc if sys.platform == "linux" else _read_psutil
+    try:
+        return read(worker.pid, worker.start_ticks)
+    except (OSError, ValueError, IndexError):  # it has just ended
+        return None
 
 
 def _read_proc(pid: int, start_ticks: int) -> Figures:

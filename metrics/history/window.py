@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from functools import cached_property
+from itertools import accumulate, zip_longest
 from math import inf, isfinite, isnan, nan
 
 from metrics.history.file import Legend, Row
@@ -150,6 +151,14 @@ class Window:
             found = [_calls(track, next(cells), row.span) for track, cells in columns]
             yield total(found, failed=0.0 if isnan(failed) else failed)
 
+    def failed_by_row(self, breakdown: Breakdown) -> list[float]:
+        """Return how many calls of all groups together failed, in each row."""
+        tracks = {errors_of(breakdown, value) for value in self.groups(breakdown)}
+        places = [self.legend.first[track] for track in tracks & self.legend.first.keys()]
+        return [
+            sum(row.cells[place] for place in places if place < len(row.cells)) for row in self.rows
+        ]
+
     def histogram(self, track: Track) -> Iterator[Sequence[float]]:
         """Yield the cumulative counts of a histogram's buckets in each row."""
         for cells in self._cells(track):
@@ -162,11 +171,15 @@ class Window:
             found = none if first is None else row.cells[first : first + many]
             yield found if len(found) == many else none
 
-    def _sums(self, track: Track) -> list[float]:
-        sums = [0.0] * track.cells
-        for cells in self._cells(track):
-            sums = [a + b for a, b in zip(sums, cells, strict=True)]
-        return sums
+    @cached_property
+    def _all_sums(self) -> list[float]:
+        columns = zip_longest(*(row.cells for row in self.rows), fillvalue=0.0)
+        return [sum(column) for column in columns]
+
+    def _sums(self, track: Track) -> Sequence[float]:
+        first, many = self.legend.first.get(track), track.cells
+        found = [] if first is None else self._all_sums[first : first + many]
+        return found + [0.0] * (many - len(found))
 
 
 def _calls(track: Track, cells: Sequence[float], span: float) -> Calls:

@@ -20,7 +20,7 @@ const SentinelCharts = (() => {
     getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
 
   function number(value, unit = "") {
-    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    if (value === null || value === undefined || Number.isNaN(value)) return "-";
     if (unit === "ratio") return `${trim(value * 100)} %`;
     if (unit === "seconds") return seconds(value);
     if (unit === "bytes") return scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
@@ -60,11 +60,11 @@ const SentinelCharts = (() => {
       legend: { live: true },
       scales: { y: { range: (_u, low, high) => [Math.min(0, low), high > low ? high * 1.05 : 1] } },
       axes: [
-        { ...axis, values: (_u, all) => all.map((at) => clock(at)) },
+        { ...axis, values: (_u, all, _axis, _space, step) => all.map((at) => clock(at, step < 60)) },
         { ...axis, size: 70, values: (_u, all) => all.map((value) => number(value, unit)) },
       ],
       series: [
-        { label: "Time", value: (_u, at) => (at === null ? "–" : clock(at, true)) },
+        { label: "Time", value: (_u, at) => (at === null ? "-" : clock(at, true)) },
         ...data.series.map((one, place) => ({
           label: one.label,
           stroke: colour(COLOURS[place % COLOURS.length]),

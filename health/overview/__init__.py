@@ -1,0 +1,1 @@
+"""What the admin's overview shows: `figures.overview` gathers it, as plain values."""
