@@ -53,7 +53,7 @@
   }
 
   function table(section, given) {
-    const body = section.querySelector("tbody");
+    const body = section.querySelector(".sentinel-figures tbody");
     if (!body) return;
     while (body.rows.length > given.rows.length) body.lastElementChild.remove();
     while (body.rows.length < given.rows.length) {
@@ -94,7 +94,7 @@
   function show(figures) {
     const shown = [...document.querySelectorAll("[data-table]")].map((one) => one.dataset.table);
     const has = figures.tables.map((one) => one.name);
-    const rows = (section) => section.querySelector("tbody") !== null;
+    const rows = (section) => section.querySelector(".sentinel-figures tbody") !== null;
     const differs = shown.join() !== has.join() || figures.tables.some((one) =>
       rows(document.querySelector(`[data-table="${one.name}"]`)) !== one.rows.length > 0);
     if (differs) {

@@ -147,15 +147,20 @@ const SentinelCharts = (() => {
     async function ask() {
       due = null;
       if (document.hidden) return;
+      let found = null;
       try {
         const answer = await fetch(url(), { headers: { Accept: "application/json" } });
-        if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
-        act(await answer.json());
-        say("live", "on");
-      } catch (error) {
-        say("no answer; these figures are old", "off");
+        if (answer.ok && !answer.redirected) found = await answer.json();
+      } catch {
+        // the server is gone, or answers something else
       }
       due = setTimeout(ask, every * 1000);
+      if (found === null) {
+        say("no answer; these figures are old", "off");
+        return;
+      }
+      act(found);
+      say("live", "on");
     }
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && due === null) ask();
