@@ -45,15 +45,20 @@ class Recorder:
         """Write, or stand by, for ever."""
         while True:
             time.sleep(STEP - time.time() % STEP)
-            try:
-                if self.is_writer():
-                    self.write(self._store.snapshot(), time.time())
-                if self._failures.ended():
-                    logger.info("the history for the admin's pages is kept again")
-            except Exception as e:  # noqa: BLE001 - whatever it is, the service goes on
-                self.leave()
-                message = "the history for the admin's pages cannot be kept, will go on trying: %s"
-                self._failures.failed(message, e)
+            self.step()
+
+    def step(self) -> None:
+        """Write a row, if this process is the one that writes; never raises."""
+        try:
+            if self.is_writer():
+                self.write(self._store.snapshot(), time.time())
+        except Exception as e:  # noqa: BLE001 - whatever it is, the service goes on
+            self.leave()
+            message = "the history for the admin's pages cannot be kept, will go on trying: %s"
+            self._failures.failed(message, e)
+        else:
+            if self._failures.ended():
+                logger.info("the history for the admin's pages is kept again")
 
     def is_writer(self) -> bool:
         """Whether this process is the one that writes; takes the lock if it is free.

@@ -70,6 +70,7 @@ NO_NAMES: list[Any] = [["requests", ["database"]], [{}], 5]
             "E002",
             "SENTINEL_METRICS_ENABLED must be True or False, not 'no'",
         ),
+        ("SENTINEL_HISTORY", 1, "E014", "SENTINEL_HISTORY must be True or False, not 1"),
         (
             "SENTINEL_METRICS_ACCESS",
             {"BEARER": [""]},

@@ -101,6 +101,15 @@ def wait_until(condition: Callable[..., Any], what: str, seconds: float = PATIEN
         time.sleep(0.02)
 
 
+def fill_disk(place: Path) -> Path:
+    """Take all the space that is left on a disk; return the file that does."""
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
 def require_program(name: str, package: str) -> str:
     """Return the path of a program, or skip; with SENTINEL_REQUIRE_ALL=1 fail instead."""
     if path := shutil.which(name):

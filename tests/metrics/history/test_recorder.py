@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from math import nan
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from metrics.history.tracks import COUNTER, GAUGE, Track
 from metrics.history.window import Window
 from metrics.samples import Family, Layout, SampleKey, Snapshot
 from metrics.shared import Store
+from tests.support import harness
 
 BEGIN = 1_800_000_000.0
 LAYOUT = Layout(
@@ -94,3 +96,25 @@ def test_no_directory_yet(tmp_path: Path) -> None:
     """Nothing is made before something was counted."""
     assert not Recorder(shared.Store(tmp_path / "not yet")).is_writer()
     assert not os.listdir(tmp_path)
+
+
+def told_by_history(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the recorder has logged."""
+    return [one.getMessage() for one in caplog.records if one.name.startswith("metrics.history")]
+
+
+def test_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """On a full disk no row is written, which is told once; with space again it goes on."""
+    recorder = Recorder(shared.Store(small_disk))
+    ballast = harness.fill_disk(small_disk)
+    with caplog.at_level("INFO", "metrics.history"):
+        for _ in range(3):
+            recorder.step()
+        (told,) = told_by_history(caplog)
+        assert "cannot be kept, will go on trying: [Errno 28] No space left" in told
+        assert not list(small_disk.glob("history*.new"))
+        ballast.unlink()
+        recorder.step()
+        assert told_by_history(caplog)[1:] == ["the history for the admin's pages is kept again"]
+    with Rows(str(small_disk), time.time()) as rows:
+        assert len(rows.steps()) == 1

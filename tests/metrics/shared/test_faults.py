@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,36 +19,9 @@ RETRY_SECONDS = 1.0
 IMPORT = "from tests.metrics.shared.programs import faults"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 1 MiB; skip where that is not allowed."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    """Take all the space that is left on a disk; return the file that does."""
-    ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return ballast
-
-
 def test_full_disk_from_the_start(small_disk: Path) -> None:
     """On a full disk all is counted in memory, told once, and stored when there is space."""
-    ballast = fill(small_disk)
+    ballast = harness.fill_disk(small_disk)
     with peers(small_disk / "run", 2, "c = counter('c', ['l'])") as (one, two):
         for peer in (one, two):
             peer.run("for i in range(300): c.labels(str(i % 3)).inc()")
@@ -81,7 +51,7 @@ def test_disk_that_fills_up_while_lanes_grow(small_disk: Path) -> None:
     with peers(store_dir, 3, make) as (one, two, three):
         for peer in (one, two):
             peer.run("work(0, 20)")
-        ballast = fill(small_disk)
+        ballast = harness.fill_disk(small_disk)
         for peer in (one, two, three):
             peer.run("work(0, 300)")
             peer.run("work(0, 300)")
@@ -106,7 +76,7 @@ def test_disk_that_fills_up_while_lanes_grow(small_disk: Path) -> None:
 
 def test_counts_in_memory_are_stored_at_exit(small_disk: Path) -> None:
     """A process that could not store its counts before it ends tries once more then."""
-    ballast = fill(small_disk)
+    ballast = harness.fill_disk(small_disk)
     one = Peer(small_disk / "run", "c = counter()")
     one.run("c.inc(3)")
     ballast.unlink()
@@ -480,7 +450,7 @@ def test_label_set_too_long_for_the_index(store_dir: Path) -> None:
 
 def test_log_handler_that_counts(small_disk: Path) -> None:
     """A log handler that counts log lines, as many do, never stands still with the store."""
-    fill(small_disk)
+    harness.fill_disk(small_disk)
     assert call(small_disk / "run", faults.count_log_lines) == [False] * 4
 
 
