@@ -25,6 +25,8 @@ from metrics.scraping.scraper import SCRAPER
 SPANS = (5, 15, 60)
 """Over how many minutes rates and quantiles can be asked for."""
 WHOLE = SPANS[-1]
+SHOWN = 10
+"""Rows of backends, if all others are healthy."""
 _LATE = 3 * STEP
 """Seconds after which a history that got no row has stopped."""
 
@@ -56,7 +58,7 @@ def overview(minutes: int = WHOLE, everything: Collection[str] = ()) -> dict[str
             for one in sorts
             if one.has_calls
         ),
-        _backends(verdict),
+        _backends(verdict, everything="backends" in everything),
         budget.table(shares),
     ]
     return {
@@ -188,11 +190,15 @@ def _workers(application: Application | None) -> Table:
     )
 
 
-def _backends(verdict: Verdict) -> Table:
+def _backends(verdict: Verdict, *, everything: bool) -> Table:
+    """Return those that are not healthy first, and all of them; of the others some."""
     rows = []
     order = {"unhealthy": 0, "stale": 1, "unknown": 2, "healthy": 3}
     states = {name: b.state(verdict.clock) for name, b in verdict.backends.items()}
-    for name in sorted(states, key=lambda name: (order[states[name]], name)):
+    names = sorted(states, key=lambda name: (order[states[name]], name))
+    ill = sum(state != "healthy" for state in states.values())
+    shown = names if everything else names[: max(ill, SHOWN)]
+    for name in shown:
         b = verdict.backends[name]
         age = b.age(verdict.clock)
         rows.append(
@@ -205,6 +211,7 @@ def _backends(verdict: Verdict) -> Table:
                 Cell(", ".join(b.tags)),
             ]
         )
+    left = len(names) - len(shown)
     return Table(
         "backends",
         "Backends",
@@ -212,6 +219,8 @@ def _backends(verdict: Verdict) -> Table:
         frozenset((4,)),
         rows,
         empty="No backend is registered.",
+        note=f"{left} more, all of them healthy." if left else "",
+        more=left,
     )
 
 

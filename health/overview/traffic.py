@@ -121,19 +121,28 @@ def _row(name: Cell, calls: Calls, spark: Sequence[float | None]) -> list[Cell]:
 
 FAILING = 0.05
 """The share of failed calls from which on they are shown as trouble."""
+NAMED = 5
+"""How many of them are named."""
 FEW = 20
 """With fewer calls than that their share says nothing."""
 
 
 def problems(traffic: Traffic, minutes: int) -> Iterable[str]:
-    """Say which routes or tools fail often."""
-    for value, calls in traffic.groups:
-        if calls.number >= FEW and calls.error_ratio >= FAILING:
-            yield (
-                f"{words.ratio(calls.error_ratio)} of {words.number(calls.number)} calls of"
-                f" {traffic.kind.label.lower()} {value or NO_ROUTE} failed in the last"
-                f" {minutes} min"
-            )
+    """Say which routes or tools fail often, those with the most failures first."""
+    failing = [
+        (value, calls)
+        for value, calls in traffic.groups
+        if calls.number >= FEW and calls.error_ratio >= FAILING
+    ]
+    failing.sort(key=lambda group: -group[1].failed)
+    label = traffic.kind.label.lower()
+    for value, calls in failing[:NAMED]:
+        yield (
+            f"{words.ratio(calls.error_ratio)} of {words.number(calls.number)} calls of"
+            f" {label} {value or NO_ROUTE} failed in the last {minutes} min"
+        )
+    if (left := len(failing) - NAMED) > 0:
+        yield f"{left} more {label}{'' if left == 1 else 's'} of which 5 % or more failed"
 
 
 def _summed(columns: list[list[float]]) -> list[float | None]:

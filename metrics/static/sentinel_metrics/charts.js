@@ -60,7 +60,7 @@ const SentinelCharts = (() => {
       legend: { live: true },
       scales: { y: { range: (_u, low, high) => [Math.min(0, low), high > low ? high * 1.05 : 1] } },
       axes: [
-        { ...axis, values: (_u, all, _axis, _space, step) => all.map((at) => clock(at, step < 60)) },
+        { ...axis, space: 75, values: (_u, all, _axis, _space, step) => all.map((at) => clock(at, step < 60)) },
         { ...axis, size: 70, values: (_u, all) => all.map((value) => number(value, unit)) },
       ],
       series: [
