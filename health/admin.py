@@ -71,7 +71,7 @@ class OverviewAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show the figures; ``minutes`` says over what time, ``all`` which tables whole."""
         figures = self._figures(request)
-        from health.overview.figures import SPANS
+        from metrics.history.reading import SPANS
 
         query = request.GET.urlencode()
         context = {
@@ -100,7 +100,8 @@ class OverviewAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         # Every process with an admin imports this module; few are asked for a page.
-        from health.overview.figures import SPANS, WHOLE, overview
+        from health.overview.figures import overview
+        from metrics.history.reading import SPANS, WHOLE
 
         given = request.GET.get("minutes", "")
         minutes = int(given) if given in map(str, SPANS) else WHOLE

@@ -15,23 +15,15 @@ from health.core.policy import CRITICAL, DEGRADED, DRAINING, POLICIES, STALE, UN
 from health.overview import budget, traffic, words
 from health.overview.tables import Cell, Table
 from health.readiness.assessment import assess
-from metrics import shared
 from metrics.collectors.process_figures import figures_of
-from metrics.conf import conf as metrics_conf
-from metrics.history.file import STEP, HistoryError, Rows
-from metrics.history.window import Window
+from metrics.history import reading
 from metrics.scraping.scraper import SCRAPER
 
-SPANS = (5, 15, 60)
-"""Over how many minutes rates and quantiles can be asked for."""
-WHOLE = SPANS[-1]
 SHOWN = 10
 """Rows of backends, if all others are healthy."""
-_LATE = 3 * STEP
-"""Seconds after which a history that got no row has stopped."""
 
 
-def overview(minutes: int = WHOLE, everything: Collection[str] = ()) -> dict[str, Any]:
+def overview(minutes: int = reading.WHOLE, everything: Collection[str] = ()) -> dict[str, Any]:
     """Return what the page shows, JSON's types alone.
 
     ``everything`` names the tables that are to have all rows.
@@ -40,7 +32,7 @@ def overview(minutes: int = WHOLE, everything: Collection[str] = ()) -> dict[str
     application = observe()
     scraped = SCRAPER.read()
     now = time.time()
-    window, missing = _window(minutes, now)
+    window, missing = reading.read(minutes)
     sorts = [] if window is None else [traffic.of(window, kind) for kind in traffic.KINDS]
     shares = budget.shares(scraped.families)
     problems = [
@@ -94,26 +86,6 @@ def arithmetic(verdict: Verdict) -> str:
     elif verdict.reason == STALE or verdict.status == UNKNOWN:
         text += "; too little is known of the others"
     return text
-
-
-def _window(minutes: int, now: float) -> tuple[Window | None, str]:
-    """Return the history, and why there is none, or why it does not go on."""
-    store = shared.current()
-    if not metrics_conf.history:
-        return None, "no rates and charts: SENTINEL_HISTORY is False"
-    if store is None:
-        return None, f"no rates and charts: {metrics_conf.why_nothing_is_shared}"
-    try:
-        with Rows(store.directory, now) as rows:
-            found = rows.minutes() if minutes == WHOLE else rows.steps(60 * minutes)
-    except (OSError, HistoryError):
-        return None, "no rates and charts yet: a process that serves begins them within seconds"
-    window = Window(rows.legend, found)
-    age = now - found[-1].at if found else now
-    if age > _LATE:
-        ago = f" for {verdict_text.duration(age)}" if found else ""
-        return window, f"rates and charts have had no new figures{ago}: no process keeps them"
-    return window, ""
 
 
 def _of_verdict(verdict: Verdict) -> Iterator[str]:

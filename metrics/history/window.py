@@ -102,6 +102,13 @@ class Window:
         after = self.rows[-1].at - seconds
         return Window(self.legend, [row for row in self.rows if row.at > after + 0.5])
 
+    def split(self, seconds: float) -> list[Window]:
+        """Return the rows in parts of so many seconds of the clock, oldest first."""
+        parts: dict[int, list[Row]] = {}
+        for row in self.rows:
+            parts.setdefault(int((row.at - 0.001) // seconds), []).append(row)
+        return [Window(self.legend, rows) for rows in parts.values()]
+
     def find(self, family: str) -> Track | None:
         """Return the track of a whole family, by the name that queries use."""
         found = [t for t in self.legend.first if t.family == family and not t.label]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from prometheus_client import Gauge
 
+from metrics import admin_rows
 from metrics.registry import METRICS, Status
+from metrics.scraping.scraper import SCRAPER
 
 LIST = "/admin/sentinel_metrics/metricfamily/"
 PAGE = LIST + "sentinel_5Frequests_5Ftotal/"
@@ -61,7 +66,48 @@ def test_page_of_no_family(viewer: Client) -> None:
     assert viewer.get(LIST + "nothing/").status_code == 404
 
 
-@pytest.mark.parametrize("path", [LIST, PAGE])
+def test_list_sorted(viewer: Client) -> None:
+    """A heading sorts by its column; a second click turns the order round."""
+    text = viewer.get(LIST, {"o": "-series", "type": "counter"}).content.decode()
+    assert 'aria-sort="descending"><div class="text"><a href="?type=counter&amp;o=series">' in text
+    names = viewer.get(LIST, {"o": "-name"}).content.decode()
+    assert names.index("sentinel_requests_total") < names.index("sentinel_errors_total")
+    assert viewer.get(LIST, {"o": "nonsense"}).status_code == 200
+
+
+def test_list_figures(viewer: Client) -> None:
+    """The JSON has what a scrape shows at that moment."""
+    found = viewer.get(f"{LIST}data/").json()["families"]
+    scraped = {row.name: row for row in admin_rows.rows(SCRAPER.read().families)}
+    assert found.keys() == scraped.keys()
+    ours = [name for name in found if name.startswith("sentinel_")]
+    assert all(found[name]["series"] == scraped[name].series for name in ours)
+    assert found["sentinel_requests_total"]["rate"] == ""  # there is no history in a test run
+
+
+def test_pages(viewer: Client, registered: Any) -> None:
+    """Many samples are shown a page at a time."""
+    gauge = registered(Gauge("many_series", "", ["tool"], registry=None))
+    for number in range(250):
+        gauge.labels(f"tool {number:03}").set(1)
+    page = LIST + "many_5Fseries/"
+    first, third = (viewer.get(page, {"p": number}).content.decode() for number in (1, 3))
+    assert "250 samples, page 1 of 3" in first
+    assert first.count("tool 0") >= 100
+    assert '<a href="?q=&amp;p=2">Next</a>' in first
+    assert "Next" not in third
+    assert "Previous" in third
+    for given in ("0", "-1", "x", "9" * 400):
+        assert viewer.get(page, {"p": given}).status_code == 200
+
+
+def test_family_without_a_history(viewer: Client) -> None:
+    """The page says why there is no chart, and its JSON has none."""
+    assert "No rates and charts: SENTINEL_RUN_DIR is None." in viewer.get(PAGE).content.decode()
+    assert viewer.get(f"{PAGE}data/").json() == {"chart": None}
+
+
+@pytest.mark.parametrize("path", [LIST, PAGE, f"{LIST}data/", f"{PAGE}data/"])
 def test_permission(path: str) -> None:
     """Staff without the permission is refused, and strangers are asked to log in."""
     client = Client()

@@ -1,4 +1,4 @@
-"""The admin's overview in a browser, over real servers."""
+"""The admin's pages in a browser, over real servers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from tests.support.harness import Server
 from tests.support.scraped import figures as figures_of
 
 PAGE = "/admin/sentinel_health/overview/"
+FAMILIES = "/admin/sentinel_metrics/metricfamily/"
+PAGES = (
+    PAGE,
+    FAMILIES,
+    f"{FAMILIES}sentinel_5Frequests_5Ftotal/",
+    f"{FAMILIES}sentinel_5Frequest_5Fduration_5Fseconds/",
+    f"{FAMILIES}sentinel_5Fbackend_5Fhealthy/",
+)
 BACKENDS = {
     "search <b>": {
         "PROBE": "health.probes.TCPProbe",
@@ -112,12 +120,42 @@ def test_at_every_width(server: Server) -> None:
     for width in (1280, 390):
         for scheme in ("light", "dark"):
             with browser.visitor(server.port, "admin", width=width, scheme=scheme) as visitor:
-                visitor.go(PAGE)
-                visitor.page.wait_for_selector("[data-sentinel-live=on]")
-                wide = visitor.page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width
-                assert visitor.serious_findings() == []
-                assert visitor.faults == []
+                for path in PAGES:
+                    visitor.go(path)
+                    visitor.page.wait_for_selector("[data-sentinel-live=on]")
+                    wide = visitor.page.evaluate("document.documentElement.scrollWidth")
+                    assert (path, wide) == (path, width)
+                    assert visitor.serious_findings() == []
+                    assert visitor.faults == []
+
+
+def test_families(server: Server) -> None:
+    """The list and a family show what is counted, and go on; the keyboard leads through them."""
+    with browser.visitor(server.port, "admin") as visitor:
+        page = visitor.page
+        visitor.go(f"{FAMILIES}?o=-series&q=sentinel_requests")
+        row = page.locator("[data-family=sentinel_requests_total]")
+        harness.post(server.port, "/tools/hash", {"text": "x"})
+        row.locator('[data-figure=series] >> text="3"').wait_for()
+        rate = row.locator("[data-figure=rate]").inner_text()
+        assert rate.endswith("/s")
+        page.get_by_role("link", name="sentinel_requests_total").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".u-over")
+        assert page.title().startswith("sentinel_requests_total")
+        assert "sum by (status, tool) (rate(sentinel_requests_total[5m]))" in page.content()
+        page.locator("#result_list").get_by_role("link", name='tool="hash"').click()
+        page.get_by_text("1 sample", exact=True).wait_for()
+        assert page.locator("#result_list tbody tr").count() == 1
+        visitor.go(f"{FAMILIES}sentinel_5Frequest_5Fduration_5Fseconds/")
+        page.wait_for_selector(".u-over")
+        heat = page.locator("[data-chart=heat]")
+        harness.wait_until(lambda: heat.evaluate(PAINTED), "the heat map")
+        assert visitor.faults == []
+
+
+PAINTED = """canvas => canvas.width > 0 && canvas.getContext("2d")
+    .getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte)"""
 
 
 def test_stopped_server(server: Server) -> None:
