@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from math import inf
 
 from metrics.history.tracks import COUNTER, GAUGE, HISTOGRAM, SUMMARY, Track, plan, totals
-from metrics.samples import Family, Labels, Layout, SampleKey
+from metrics.samples import Block, Family, Labels, Layout, SampleKey, Samples
 
 
 def family(name: str, kind: str, *samples: tuple[str, Labels]) -> Family:
@@ -23,12 +25,37 @@ def histogram(name: str, *series: tuple[Labels, tuple[str, ...]]) -> Family:
     return family(name, "histogram", *samples)
 
 
+def as_blocks(layout: Layout) -> Layout:
+    """Return the same lines as the store gives them: a block for series of one shape."""
+    families = []
+    for one in layout.families:
+        series: dict[Labels, list[tuple[str, Labels]]] = {}
+        for key in one.samples:
+            suffix = key.name[len(one.name) :]
+            own = suffix == "_bucket" or (one.type == "summary" and not suffix)
+            labels, more = (key.labels[:-1], key.labels[-1:]) if own else (key.labels, ())
+            series.setdefault(labels, []).append((suffix, more))
+        blocks = [
+            Block(tuple(shape), tuple(labels for labels, _ in group))
+            for shape, group in itertools.groupby(series.items(), key=lambda item: item[1])
+        ]
+        families.append(replace(one, samples=Samples(one.name, tuple(blocks))))
+    return Layout(tuple(families))
+
+
 def kept(layout: Layout, values: list[float]) -> dict[Track, list[float]]:
     """Return each track with its cells."""
     found = plan(layout)
     tracks = [track for track, _ in found]
     assert len(set(tracks)) == len(tracks)
     assert all(track.cells == len(cells) for track, cells in found)
+    blocks = as_blocks(layout)
+    assert [list(one.samples) for one in blocks.families] == [
+        list(one.samples) for one in layout.families
+    ]
+    in_blocks = plan(blocks)
+    assert [track for track, _ in in_blocks] == tracks
+    assert totals(in_blocks, values) == totals(found, values)
     return dict(zip(tracks, totals(found, values), strict=True))
 
 
