@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -18,8 +17,6 @@ from health.models import SEE_ERRORS, Backend, Overview, Transition
 from metrics.instrument.views import not_measured
 
 if TYPE_CHECKING:
-    from health.core.policy import Verdict
-
     _Admin = admin.ModelAdmin[Any]
 else:
     _Admin = admin.ModelAdmin
@@ -146,6 +143,7 @@ class BackendAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         # Every process with an admin imports this module; few are asked for a page.
+        from health.overview import backends
         from health.readiness.assessment import assess
 
         verdict = assess()
@@ -155,38 +153,11 @@ class BackendAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "verdict": verdict,
             "status": verdict.status.replace("_", " "),
-            "rows": rows_of(verdict),
+            "rows": backends.rows(verdict),
             "errors": may_see_errors(request),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/sentinel_health/backends.html", context)
-
-
-def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
-    """Return what the page shows of each backend."""
-    from health.core import verdict_text
-
-    rows = []
-    for name, b in sorted(verdict.backends.items()):
-        age = b.age(verdict.clock)
-        rows.append(
-            {
-                "name": name,
-                "state": b.state(verdict.clock),
-                "since": _moment(b.since),
-                "checked": "never" if age is None else f"{verdict_text.duration(age)} ago",
-                "failures": b.consecutive_failures,
-                "latency": "-" if b.latency is None else f"{b.latency * 1000:.1f} ms",
-                "scope": b.scope,
-                "tags": ", ".join(b.tags) or "-",
-                "error": b.error,
-            }
-        )
-    return rows
-
-
-def _moment(at: float | None) -> datetime.datetime | None:
-    return None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC)
 
 
 @admin.register(Transition)

@@ -13,6 +13,7 @@ from health.core import verdict_text
 from health.core.backend import BackendHealth
 from health.core.policy import CRITICAL, DEGRADED, DRAINING, POLICIES, STALE, UNKNOWN, Verdict
 from health.overview import budget, traffic, words
+from health.overview.backends import by_state, last_results, streak
 from health.overview.tables import Cell, Table
 from health.readiness.assessment import assess
 from metrics.collectors.process_figures import figures_of
@@ -165,11 +166,11 @@ def _workers(application: Application | None) -> Table:
 def _backends(verdict: Verdict, *, everything: bool) -> Table:
     """Return those that are not healthy first, and all of them; of the others some."""
     rows = []
-    order = {"unhealthy": 0, "stale": 1, "unknown": 2, "healthy": 3}
     states = {name: b.state(verdict.clock) for name, b in verdict.backends.items()}
-    names = sorted(states, key=lambda name: (order[states[name]], name))
+    names = by_state(verdict)
     ill = sum(state != "healthy" for state in states.values())
     shown = names if everything else names[: max(ill, SHOWN)]
+    results = last_results(shown)
     for name in shown:
         b = verdict.backends[name]
         age = b.age(verdict.clock)
@@ -180,6 +181,7 @@ def _backends(verdict: Verdict, *, everything: bool) -> Table:
                 Cell(streak(b)),
                 Cell("never" if age is None else f"{verdict_text.duration(age)} ago"),
                 Cell(words.NONE if b.latency is None else words.seconds(b.latency)),
+                Cell("", spark=[one.latency for one in results.get(name, ())]),
                 Cell(", ".join(b.tags)),
             ]
         )
@@ -187,23 +189,10 @@ def _backends(verdict: Verdict, *, everything: bool) -> Table:
     return Table(
         "backends",
         "Backends",
-        ("Backend", "State", "Checks in a row", "Last check", "Latency", "Tags"),
+        ("Backend", "State", "Checks in a row", "Last check", "Latency", "Last latencies", "Tags"),
         frozenset((4,)),
         rows,
         empty="No backend is registered.",
         note=f"{left} more, all of them healthy." if left else "",
         more=left,
     )
-
-
-def streak(b: BackendHealth) -> str:
-    """Say how far the last checks in a row go towards another state."""
-    if b.consecutive_failures:
-        if b.healthy:
-            return f"{b.consecutive_failures} of {b.fall} failures"
-        return f"{b.consecutive_failures} failed"
-    if b.consecutive_successes:
-        if b.healthy:
-            return f"{b.consecutive_successes} succeeded"
-        return f"{b.consecutive_successes} of {b.rise} successes"
-    return words.NONE

@@ -30,6 +30,7 @@ from health.prober.pool import ProbePool
 from health.prober.publisher import Publisher
 from health.prober.schedule import Round, Target
 from health.readiness.assessment import settle
+from health.results.ring import Ring, folder
 from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,12 @@ class Prober:
     def _declare(self, document: Document) -> Document:
         return document.declare(c.unchecked for c in self._backends.values())
 
+    def _ring(self) -> Ring | None:
+        """Return where results are kept: in the run directory, if the board is the service's."""
+        if self._board is not BOARD or conf.run_dir is None:
+            return None
+        return Ring(folder(conf.run_dir))
+
     def _lead(self) -> None:
         logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())
         inbox = self._inbox
@@ -117,6 +124,7 @@ class Prober:
             lost=lambda: inbox.put(Lost()),
             prepare=self._declare,
             finish=settle,
+            results=self._ring(),
         )
         pool = ProbePool(lambda run: inbox.put(Returned(run)))
         recorder = Recorder(self._board) if self._board is BOARD else None

@@ -17,6 +17,7 @@ from health.connections import scoped_connections
 from health.core.backend import Observation
 from health.election import Election
 from health.families import FAULTS
+from health.results.ring import Result, Ring
 from metrics.system.failure_log import FailureLog
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Publisher:
     ``published`` gets the names whose results are on the board, or could not be
     written; ``lost`` is called when another process became the prober. ``prepare``
     puts the backends into a document that may have lost them, and ``finish`` adds the
-    verdict, in the same write.
+    verdict, in the same write. ``results`` keeps each by itself, for people to look at.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Publisher:
         lost: Callable[[], None],
         prepare: Change,
         finish: Change,
+        results: Ring | None = None,
     ) -> None:
         self._board = board
         self._election = election
@@ -55,8 +57,10 @@ class Publisher:
         self._lost = lost
         self._prepare = prepare
         self._finish = finish
+        self._results = results
         self._inbox: queue.SimpleQueue[tuple[str, Observation] | None] = queue.SimpleQueue()
         self._failures = FailureLog(logger)
+        self._not_kept = FailureLog(logger)
         self._thread = threading.Thread(target=self._run, name="sentinel-publisher", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +89,7 @@ class Publisher:
             if batch:
                 self._write(batch)
                 self._published(batch)
+                self._keep(batch)
                 time.sleep(GAP_SECONDS)
 
     def _collect(self, seconds: float) -> tuple[dict[str, Observation], bool]:
@@ -118,3 +123,17 @@ class Publisher:
         else:
             if self._failures.ended():
                 logger.info("the health board can be written again")
+
+    def _keep(self, batch: dict[str, Observation]) -> None:
+        if self._results is None:
+            return
+        now = time.time()
+        try:
+            self._results.add(
+                (name, Result(now, seen.healthy, seen.latency)) for name, seen in batch.items()
+            )
+        except OSError as e:
+            self._not_kept.failed("cannot keep the probes' results, will go on trying: %s", e)
+        else:
+            if self._not_kept.ended():
+                logger.info("the probes' results can be kept again")

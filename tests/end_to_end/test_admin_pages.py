@@ -16,8 +16,10 @@ from tests.support.scraped import figures as figures_of
 
 PAGE = "/admin/sentinel_health/overview/"
 FAMILIES = "/admin/sentinel_metrics/metricfamily/"
+BACKENDS_PAGE = "/admin/sentinel_health/backend/"
 PAGES = (
     PAGE,
+    BACKENDS_PAGE,
     FAMILIES,
     f"{FAMILIES}sentinel_5Frequests_5Ftotal/",
     f"{FAMILIES}sentinel_5Frequest_5Fduration_5Fseconds/",
@@ -40,17 +42,21 @@ ENV = {"SENTINEL_BACKENDS": json.dumps(BACKENDS)}
 def server(tmp_path: Path) -> Iterator[Server]:
     """Run the sample project, with one backend that fails and calls of three tools."""
     browser.create_users(tmp_path)
-    with harness.serve(tmp_path, workers=2, env=ENV) as running:
+    # a browser's idle connections would hold workers of the class sync
+    options = ("--worker-class", "gthread", "--threads", "8")
+    with harness.serve(tmp_path, *options, workers=2, env=ENV) as running:
         harness.wait_until(lambda: history(tmp_path), "the history's first row")
         for _ in range(30):
             harness.post(running.port, "/tools/echo", 1)
             harness.post(running.port, "/tools/fail", 1)
+        harness.wait_until(lambda: history(tmp_path, "sentinel_requests_total"), "their row")
         yield running
 
 
-def history(tmp_path: Path) -> bool:
-    """Whether a first row was written: what is counted from then on is an increase."""
-    return (tmp_path / "run" / "history.json").exists()
+def history(tmp_path: Path, family: str = "") -> bool:
+    """Whether a row was written with a family: what is counted from then on is an increase."""
+    legend = tmp_path / "run" / "history.json"
+    return legend.exists() and family in legend.read_text()
 
 
 def shown(visitor: browser.Visitor) -> Any:
@@ -95,6 +101,14 @@ def test_overview(server: Server, tmp_path: Path) -> None:
         page.wait_for_selector("[data-table=tools] >> text=hash")
         page.wait_for_selector("[data-sentinel-live=on]")
         assert visitor.serious_findings() == []
+        visitor.go(BACKENDS_PAGE)
+        first = page.locator(".sentinel-backends tbody tr").first
+        assert first.locator("th").inner_text() == "search <b>"
+        assert "failed" in first.inner_text()
+        assert "next probe" in first.inner_text()
+        boxes = first.locator(".sentinel-strip li")
+        assert boxes.count() >= 3
+        assert {box.get_attribute("data-state") for box in boxes.all()} == {"bad"}
         assert visitor.faults == []
 
 
@@ -122,7 +136,8 @@ def test_at_every_width(server: Server) -> None:
             with browser.visitor(server.port, "admin", width=width, scheme=scheme) as visitor:
                 for path in PAGES:
                     visitor.go(path)
-                    visitor.page.wait_for_selector("[data-sentinel-live=on]")
+                    if path != BACKENDS_PAGE:
+                        visitor.page.wait_for_selector("[data-sentinel-live=on]")
                     wide = visitor.page.evaluate("document.documentElement.scrollWidth")
                     assert (path, wide) == (path, width)
                     assert visitor.serious_findings() == []

@@ -19,15 +19,12 @@ POLICY = "default-src 'self'"
 
 def create_users(tmp_path: Path) -> None:
     """Migrate, and make a superuser ``admin`` and ``staff``, who may do nothing."""
-    for words in (
-        ["migrate", "--verbosity", "0"],
-        ["collectstatic", "--noinput", "--verbosity", "0"],
-    ):
-        done = harness.manage(tmp_path, *words)
-        assert done.returncode == 0, done.stderr
     code = (
         "import django; django.setup()\n"
         "from django.contrib.auth.models import User\n"
+        "from django.core.management import call_command\n"
+        "call_command('migrate', verbosity=0)\n"
+        "call_command('collectstatic', interactive=False, verbosity=0)\n"
         f"User.objects.create_superuser('admin', password={PASSWORD!r})\n"
         f"User.objects.create_user('staff', password={PASSWORD!r}, is_staff=True)\n"
     )
