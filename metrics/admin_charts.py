@@ -50,7 +50,10 @@ def chart(window: Window | None, name: str, unit: str) -> dict[str, Any] | None:
     if track.kind == HISTOGRAM:
         counts = [list(row) for row in window.histogram(track)]
         found["bounds"] = [bound if isfinite(bound) else None for bound in track.bounds]
-        found["heat"] = [_apart(row) for row in counts]
+        found["heat"] = [
+            [count / row.span for count in _apart(cells)]
+            for row, cells in zip(window.rows, counts, strict=True)
+        ]
         found["quantiles"] = [
             {
                 "label": f"p{q * 100:g}",

@@ -55,10 +55,10 @@ def test_sparks() -> None:
 
 
 def test_chart_of_a_histogram() -> None:
-    """Buckets stand apart, and quantiles are those of each row; none is None."""
+    """Buckets stand apart, a second, and quantiles are those of each row; none is None."""
     found = chart(WINDOW, "took_seconds", "seconds")
     assert found is not None
-    assert found["heat"] == [[0, 6, 0], [6, 0, 6], [0, 0, 0]]
+    assert found["heat"] == [[0, 0.1, 0], [0.1, 0, 0.1], [0, 0, 0]]
     assert found["bounds"] == [0.1, 1, None]
     p50, p95, _ = found["quantiles"]
     assert p50 == {"label": "p50", "values": [0.55, 0.1, None]}

@@ -56,6 +56,7 @@ const SentinelCharts = (() => {
     return {
       width: Math.max(element.clientWidth, 200),
       height: data.height || 200,
+      padding: [8, 24, 0, 0],
       cursor: { drag: { setScale: false } },
       legend: { live: true },
       scales: { y: { range: (_u, low, high) => [Math.min(0, low), high > low ? high * 1.05 : 1] } },
