@@ -11,7 +11,7 @@ from health.core import verdict_text
 from health.core.backend import BackendHealth
 from health.core.policy import Verdict
 from health.overview import words
-from health.results.ring import Result, folder, read
+from health.results.ring import Result, read
 
 STRIP = 40
 """How many of the last results of a backend are shown."""
@@ -58,7 +58,7 @@ def last_results(names: Iterable[str]) -> dict[str, list[Result]]:
         return {}
     try:
         # one that is checked seldom may have fewer among them
-        found = read(folder(conf.run_dir), given, last=STRIP * len(given) * 2)
+        found = read(conf.run_dir, given, last=STRIP * len(given) * 2)
     except OSError:
         return {}
     return {name: results[-STRIP:] for name, results in found.items()}

@@ -30,7 +30,7 @@ from health.prober.pool import ProbePool
 from health.prober.publisher import Publisher
 from health.prober.schedule import Round, Target
 from health.readiness.assessment import settle
-from health.results.ring import Ring, folder
+from health.results.ring import Ring
 from metrics.system.failure_log import FailureLog
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Prober:
         """Return where results are kept: in the run directory, if the board is the service's."""
         if self._board is not BOARD or conf.run_dir is None:
             return None
-        return Ring(folder(conf.run_dir))
+        return Ring(conf.run_dir)
 
     def _lead(self) -> None:
         logger.info("probing %d backend(s) from process %d", len(self._backends), os.getpid())

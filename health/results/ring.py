@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from health.core import board_file
 from metrics.system import flock
+from metrics.system.run_dir import RunDir
 
 NAME = "results"
 """The file, in the run directory's folder of the health app."""
@@ -47,8 +48,9 @@ class Result(NamedTuple):
 class Ring:
     """Writes results, for the one process that probes. Goes on where the last one ended."""
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._path = os.path.join(directory, NAME)
+    def __init__(self, run_dir: RunDir | str | os.PathLike[str]) -> None:
+        self._run_dir = RunDir.of(run_dir)
+        self._path = os.path.join(folder(self._run_dir), NAME)
         self._fd: int | None = None
         self._next = 0
 
@@ -67,6 +69,7 @@ class Ring:
         os.pwrite(self._fd, _HEADER.pack(_MAGIC, self._next), 0)
 
     def _open(self) -> None:
+        self._run_dir.ensure()
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         fd = flock.open_file(self._path)
         try:
@@ -85,7 +88,7 @@ class Ring:
 
 
 def read(
-    directory: str | os.PathLike[str], names: Iterable[str], *, last: int = RECORDS
+    run_dir: str | os.PathLike[str], names: Iterable[str], *, last: int = RECORDS
 ) -> dict[str, list[Result]]:
     """Return each backend's results among the ``last`` that were written, oldest first.
 
@@ -93,7 +96,7 @@ def read(
     """
     wanted = {_digest(name): name for name in names}
     found: dict[str, list[Result]] = {name: [] for name in wanted.values()}
-    fd = os.open(os.path.join(directory, NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = os.open(os.path.join(folder(run_dir), NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         end = _next_number(fd)
         number = max(0, end - min(last, RECORDS))

@@ -21,6 +21,7 @@ from metrics.samples import Layout, Snapshot
 from metrics.system import forks, uwsgi
 from metrics.system.failure_log import FailureLog
 from metrics.system.flock import FileLock
+from metrics.system.run_dir import RunDir, RunDirError
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ LONGEST_SPAN = 3600.0
 class Recorder:
     """Writes a row of the history each `STEP`, while this process holds the lock."""
 
-    def __init__(self, store: shared.Store) -> None:
+    def __init__(self, store: shared.Store, run_dir: RunDir | None = None) -> None:
         self._store = store
+        self._run_dir = run_dir or RunDir(store.directory)
         self._directory = ""
         self._lock: FileLock | None = None
         self._writer: Writer | None = None
@@ -71,6 +73,8 @@ class Recorder:
         if self._lock is None:
             if not os.path.isdir(directory):  # nothing has been counted yet
                 return False
+            if problem := self._run_dir.problem():  # as one that somebody else has planted
+                raise RunDirError(problem)
             self._directory = directory
             self._lock = FileLock(Path(directory, LOCK))
         return self._lock.try_acquire()
@@ -140,7 +144,7 @@ def ensure_started() -> None:
         store = shared.current()
         if store is None or not conf.history or not uwsgi.runs_threads():
             return
-        run = Recorder(store).run
+        run = Recorder(store, conf.run_dir).run
         threading.Thread(target=run, name="sentinel history", daemon=True).start()
     except Exception:
         logger.exception("this process does not keep the history for the admin's pages")

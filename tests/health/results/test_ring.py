@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from health.results.ring import NAME, RECORDS, SIZE, Result, Ring, read
+from health.results.ring import NAME, RECORDS, SIZE, Result, Ring, folder, read
+from metrics.system.run_dir import RunDirError
 
 
 def result(number: int) -> Result:
@@ -38,7 +39,7 @@ def test_results_by_backend(tmp_path: Path) -> None:
 def test_the_oldest_go(tmp_path: Path) -> None:
     """The file never grows; what is left is the newest, in order."""
     write(tmp_path, 0, RECORDS + 1001)
-    assert (tmp_path / NAME).stat().st_size == SIZE
+    assert (Path(folder(tmp_path)) / NAME).stat().st_size == SIZE
     found = read(tmp_path, ["b0", "b1"])
     assert found["b0"] == [result(n) for n in range(1002, RECORDS + 1001, 2)]
     assert len(found["b1"]) == RECORDS // 2
@@ -52,7 +53,7 @@ def test_damage_is_left_out(tmp_path: Path, seed: int) -> None:
     """Whatever bytes are overwritten: right results or none, and the next process goes on."""
     chance = random.Random(seed)
     write(tmp_path, 0, 5000)
-    data = bytearray((tmp_path / NAME).read_bytes())
+    data = bytearray((Path(folder(tmp_path)) / NAME).read_bytes())
     for _ in range(50):
         at = chance.randrange(5000 * 36)
         data[at : at + 40] = chance.randbytes(40)
@@ -60,7 +61,7 @@ def test_damage_is_left_out(tmp_path: Path, seed: int) -> None:
         data[:64] = chance.randbytes(64)
     if seed % 3 == 0:
         del data[chance.randrange(len(data)) :]
-    (tmp_path / NAME).write_bytes(data)
+    (Path(folder(tmp_path)) / NAME).write_bytes(data)
     right = {number: result(number) for number in range(5000)}
     for name, results in read(tmp_path, ["b0", "b1"]).items():
         for one in results:
@@ -73,14 +74,23 @@ def test_damage_is_left_out(tmp_path: Path, seed: int) -> None:
 
 def test_file_that_is_taken_away(tmp_path: Path) -> None:
     """A run directory that was emptied is written anew."""
-    ring = Ring(tmp_path / "health")
+    ring = Ring(tmp_path)
     ring.add([("b0", result(0))])
-    (tmp_path / "health" / NAME).unlink()
+    (Path(folder(tmp_path)) / NAME).unlink()
     ring.add([("b0", result(1))])
-    assert read(tmp_path / "health", ["b0"])["b0"] == [result(1)]
+    assert read(tmp_path, ["b0"])["b0"] == [result(1)]
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     """Where nothing probed there is nothing to read."""
     with pytest.raises(FileNotFoundError):
         read(tmp_path, ["b0"])
+
+
+def test_directory_of_somebody_else(tmp_path: Path) -> None:
+    """Nothing is written into a directory that others can write to."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o777)
+    with pytest.raises(RunDirError, match="can be written by others"):
+        Ring(tmp_path / "run").add([("b0", result(0))])
+    assert not list((tmp_path / "run").iterdir())

@@ -16,6 +16,7 @@ from metrics.history.tracks import COUNTER, GAUGE, Track
 from metrics.history.window import Window
 from metrics.samples import Family, Layout, SampleKey, Snapshot
 from metrics.shared import Store
+from metrics.system.run_dir import RunDirError
 from tests.support import harness
 
 BEGIN = 1_800_000_000.0
@@ -96,6 +97,16 @@ def test_no_directory_yet(tmp_path: Path) -> None:
     """Nothing is made before something was counted."""
     assert not Recorder(shared.Store(tmp_path / "not yet")).is_writer()
     assert not os.listdir(tmp_path)
+
+
+def test_directory_of_somebody_else(tmp_path: Path) -> None:
+    """Nothing is written into a directory that others can write to."""
+    planted = tmp_path / "run"
+    planted.mkdir()
+    planted.chmod(0o777)
+    with pytest.raises(RunDirError, match="can be written by others"):
+        Recorder(shared.Store(planted)).is_writer()
+    assert not os.listdir(planted)
 
 
 def told_by_history(caplog: pytest.LogCaptureFixture) -> list[str]:
