@@ -7,9 +7,8 @@ from math import isfinite
 from typing import Any
 
 from metrics.history.tracks import COUNTER, GAUGE, HISTOGRAM, SUMMARY, Track
-from metrics.history.window import Window, quantile
+from metrics.history.window import QUANTILES, Window, known, quantile
 
-QUANTILES = (0.5, 0.95, 0.99)
 NOW_SECONDS = 60.0
 """Over how much time the rate of now is taken."""
 TABLE_SECONDS = 300.0
@@ -85,11 +84,6 @@ def chart_table(
             row += [known(quantile(q, track.bounds, counts)) for q in QUANTILES]
         found.append((part.times[-1], row))
     return columns, found
-
-
-def known(value: float) -> float | None:
-    """Return a number that JSON can hold, in six digits, or None."""
-    return float(f"{value:.6g}") if isfinite(value) else None
 
 
 def _course(window: Window, track: Track) -> list[float | None]:

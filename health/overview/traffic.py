@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from health.overview import words
 from health.overview.tables import Cell, Table
 from metrics.history.tracks import ROUTES, TOOLS, Breakdown
-from metrics.history.window import Calls, Window, total
+from metrics.history.window import QUANTILES, Calls, Window, known, total
 
-QUANTILES = (0.5, 0.95, 0.99)
 SHOWN = 25
 """Rows of a table, if not all are asked for."""
 NO_ROUTE = "(no route)"
@@ -68,10 +67,10 @@ def chart(traffic: Traffic) -> dict[str, Any]:
     ratios: list[float | None] = []
     quantiles: list[list[float | None]] = [[] for _ in QUANTILES]
     for calls, errors in zip(by_row, failed, strict=False):
-        rates.append(_known(calls.rate))
-        ratios.append(_known(errors / calls.number if calls.number else nan))
+        rates.append(known(calls.rate))
+        ratios.append(known(errors / calls.number if calls.number else nan))
         for column, q in zip(quantiles, QUANTILES, strict=True):
-            column.append(_known(calls.quantile(q)))
+            column.append(known(calls.quantile(q)))
     return {
         "times": [round(at, 3) for at in window.times] if rates else [],
         "rate": rates,
@@ -146,8 +145,4 @@ def problems(traffic: Traffic, minutes: int) -> Iterable[str]:
 
 
 def _summed(columns: list[list[float]]) -> list[float | None]:
-    return [_known(sum(c for c in row if isfinite(c))) for row in zip(*columns, strict=True)]
-
-
-def _known(value: float) -> float | None:
-    return float(f"{value:.6g}") if isfinite(value) else None
+    return [known(sum(c for c in row if isfinite(c))) for row in zip(*columns, strict=True)]

@@ -16,6 +16,9 @@ from math import inf, isfinite, isnan, nan
 from metrics.history.file import Legend, Row
 from metrics.history.tracks import HISTOGRAM, Breakdown, Track, errors_of
 
+QUANTILES = (0.5, 0.95, 0.99)
+"""Those that pages show."""
+
 
 def quantile(q: float, bounds: Sequence[float], counts: Sequence[float]) -> float:
     """Return the ``q`` quantile (0 to 1) of a histogram; NaN where nothing was observed.
@@ -111,8 +114,12 @@ class Window:
 
     def find(self, family: str) -> Track | None:
         """Return the track of a whole family, by the name that queries use."""
-        found = [t for t in self.legend.first if t.family == family and not t.label]
-        return found[-1] if found else None  # one whose bounds changed has another
+        return self._families.get(family)
+
+    @cached_property
+    def _families(self) -> dict[str, Track]:
+        # the last of a name: one whose bounds changed has another
+        return {track.family: track for track in self.legend.first if not track.label}
 
     def values(self, track: Track, cell: int = 0) -> Iterator[float]:
         """Yield one cell in each row: an increase, or a gauge's value; NaN if not known."""
@@ -214,3 +221,8 @@ def total(parts: Iterable[Calls], *, failed: float = 0.0) -> Calls:
         sum(one.failed for one in given) + failed,
         max((one.span for one in given), default=0.0),
     )
+
+
+def known(value: float) -> float | None:
+    """Return a number that JSON can hold, in six digits, or None."""
+    return float(f"{value:.6g}") if isfinite(value) else None

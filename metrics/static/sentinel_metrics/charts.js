@@ -87,7 +87,6 @@ const SentinelCharts = (() => {
     const labels = JSON.stringify(data.series.map((one) => one.label));
     const columns = [data.times, ...data.series.map((one) => one.values)];
     const known = drawn.get(element);
-    element.classList.toggle("sentinel-empty", data.times.length === 0);
     if (known && known.labels === labels) {
       known.data = data;
       known.chart.setData(columns);
