@@ -12,16 +12,16 @@ The size is fixed by the number of cells: `size_of`; 0.8 MiB for `MIN_CELLS`, 24
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import struct
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from metrics.history.tracks import Track
+from metrics.history.legend import MAX_CELLS, HistoryError, Legend
+from metrics.history.tracks import GAUGE, Track
 from metrics.system import flock
 
 STEP = 5
@@ -32,19 +32,14 @@ MINUTES = 61
 """One more than an hour has: the minute that has just begun is not whole."""
 
 MIN_CELLS = 256
-MAX_CELLS = 8192
 
-ROWS, LEGEND = "history", "history.json"
+ROWS = "history"
 
 _HEADER = struct.Struct("<8sQI4x")  # magic, generation, cells a row
 _HEADER_SIZE = 4096
 _MAGIC = b"SNTLHIS1"
 _TOTALS_HEAD = struct.Struct("<IId")  # checksum, cells that are used, when
 _ROW_HEAD = struct.Struct("<IIdd")  # checksum, cells that are used, when, seconds that it spans
-
-
-class HistoryError(Exception):
-    """There is no history that can be read."""
 
 
 class Row(NamedTuple):
@@ -60,53 +55,6 @@ class Totals(NamedTuple):
 
     at: float
     cells: Sequence[float]
-
-
-class Legend:
-    """Which track has which cells. Cells are given once and never to another track."""
-
-    def __init__(self, generation: int, tracks: Iterable[Track] = ()) -> None:
-        self.generation = generation
-        self.first: dict[Track, int] = {}
-        self.cells = 0
-        self.left_out = 0
-        """How many tracks had no place."""
-        for track in tracks:
-            self.add(track)
-
-    def add(self, track: Track) -> bool:
-        """Give a track its cells; whether there was room for them."""
-        if track in self.first:
-            return True
-        if self.cells + track.cells > MAX_CELLS:
-            return False
-        self.first[track] = self.cells
-        self.cells += track.cells
-        return True
-
-    def to_json(self) -> str:
-        """Return it as text."""
-        tracks = [[*track[:-1], list(map(repr, track.bounds))] for track in self.first]
-        return json.dumps(
-            {"generation": self.generation, "left_out": self.left_out, "tracks": tracks}
-        )
-
-    @classmethod
-    def from_json(cls, text: bytes) -> Self:
-        """Return what `to_json` wrote. Raises HistoryError."""
-        try:
-            known = json.loads(text)
-            legend = cls(int(known["generation"]), map(_track, known["tracks"]))
-            legend.left_out = int(known["left_out"])
-        except (ValueError, TypeError, KeyError, AttributeError) as e:
-            raise HistoryError(f"the legend cannot be read: {e}") from e
-        return legend
-
-
-def _track(row: list[Any]) -> Track:
-    *names, bounds = row
-    family, kind, label, value, part = map(str, names)
-    return Track(family, kind, label, value, part, tuple(map(float, bounds)))
 
 
 def size_of(cells: int) -> int:
@@ -207,7 +155,7 @@ class Writer:
 
     def _take_up(self) -> tuple[_File, Legend]:
         try:
-            legend = _read_legend(self._directory)
+            legend = Legend.read(self._directory)
             file = _File.open(os.path.join(self._directory, ROWS), os.O_RDWR)
         except (OSError, HistoryError):
             pass
@@ -263,12 +211,7 @@ class Writer:
             file = self._create(legend.generation, capacity, self._file)
             self._file.close()
             self._file = file
-        path = os.path.join(self._directory, LEGEND)
-        fd = flock.open_file(f"{path}.new")
-        with open(fd, "w") as new_file:
-            new_file.truncate()
-            new_file.write(legend.to_json())
-        os.rename(f"{path}.new", path)
+        legend.write(self._directory)
         self.legend = legend
 
     def add(self, row: Row, totals: Totals) -> None:
@@ -297,15 +240,10 @@ def _summed(minute: Row, row: Row, legend: Legend) -> Row:
     cells = list(row.cells)
     before = minute.cells
     for track, first in legend.first.items():
-        if track.kind != "gauge":
+        if track.kind != GAUGE:
             for cell in range(first, min(first + track.cells, len(before), len(cells))):
                 cells[cell] += before[cell]
     return Row(row.at, minute.span + row.span, cells)
-
-
-def _read_legend(directory: str) -> Legend:
-    with open(os.path.join(directory, LEGEND), "rb") as file:
-        return Legend.from_json(file.read())
 
 
 class Rows:
@@ -316,7 +254,7 @@ class Rows:
 
     def __init__(self, directory: str, now: float) -> None:
         self.now = now
-        self.legend = _read_legend(directory)
+        self.legend = Legend.read(directory)
         self._file = _File.open(os.path.join(directory, ROWS), os.O_RDONLY)
         if self._file.generation != self.legend.generation:
             self._file.close()

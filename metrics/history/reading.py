@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from metrics import shared
 from metrics.conf import conf
-from metrics.history.file import STEP, HistoryError, Rows
+from metrics.history.file import STEP, Rows
+from metrics.history.legend import HistoryError
 from metrics.history.window import Window
 
 SPANS = (5, 15, 60)

@@ -13,7 +13,8 @@ from functools import cached_property
 from itertools import accumulate, zip_longest
 from math import inf, isfinite, isnan, nan
 
-from metrics.history.file import Legend, Row
+from metrics.history.file import Row
+from metrics.history.legend import Legend
 from metrics.history.tracks import HISTOGRAM, Breakdown, Track, errors_of
 
 QUANTILES = (0.5, 0.95, 0.99)

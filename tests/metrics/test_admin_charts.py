@@ -6,7 +6,8 @@ from array import array
 from math import inf
 
 from metrics.admin_charts import chart, chart_table, rate_now, sparks
-from metrics.history.file import Legend, Row
+from metrics.history.file import Row
+from metrics.history.legend import Legend
 from metrics.history.tracks import COUNTER, GAUGE, HISTOGRAM, SUMMARY, Track
 from metrics.history.window import Window
 

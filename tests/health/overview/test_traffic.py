@@ -6,7 +6,8 @@ from array import array
 from math import inf
 
 from health.overview import traffic
-from metrics.history.file import Legend, Row
+from metrics.history.file import Row
+from metrics.history.legend import Legend
 from metrics.history.tracks import COUNTER, HISTOGRAM, TOOLS, Track, errors_of
 from metrics.history.window import Window
 

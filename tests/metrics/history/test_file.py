@@ -12,20 +12,18 @@ from pathlib import Path
 import pytest
 
 from metrics.history.file import (
-    LEGEND,
-    MAX_CELLS,
     MIN_CELLS,
     MINUTE,
     ROWS,
     STEP,
     STEPS,
-    HistoryError,
     Row,
     Rows,
     Totals,
     Writer,
     size_of,
 )
+from metrics.history.legend import LEGEND, MAX_CELLS, HistoryError
 from metrics.history.tracks import COUNTER, GAUGE, HISTOGRAM, Track
 
 CALLS = Track("calls_total", COUNTER)

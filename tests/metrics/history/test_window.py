@@ -7,7 +7,8 @@ from math import inf, isnan, nan
 
 import pytest
 
-from metrics.history.file import Legend, Row
+from metrics.history.file import Row
+from metrics.history.legend import Legend
 from metrics.history.tracks import COUNTER, GAUGE, HISTOGRAM, TOOLS, Track, errors_of
 from metrics.history.window import Calls, Window, quantile, total
 
