@@ -140,8 +140,8 @@ def test_a_call_that_returns_has_succeeded(metrics: Metrics) -> None:
     assert counted(metrics) == {"success": 4}
 
 
-def test_a_generator_that_is_left(metrics: Metrics) -> None:
-    """Its call was given up before its end."""
+def generators_of_one(metrics: Metrics) -> tuple[Any, Any]:
+    """Return a generator and an asynchronous one, each of one part, that are calls of tools."""
 
     @instrument.tool("t", metrics=metrics)
     def generator() -> Iterator[int]:
@@ -150,6 +150,13 @@ def test_a_generator_that_is_left(metrics: Metrics) -> None:
     @instrument.tool("t", metrics=metrics)
     async def async_generator() -> Any:
         yield 1
+
+    return generator, async_generator
+
+
+def test_a_generator_that_is_left(metrics: Metrics) -> None:
+    """Its call was given up before its end."""
+    generator, async_generator = generators_of_one(metrics)
 
     async def leave() -> None:
         parts = async_generator()
@@ -205,14 +212,7 @@ def test_a_generator_that_is_dropped(metrics: Metrics) -> None:
 
 def test_a_generator_that_is_never_begun(metrics: Metrics) -> None:
     """Nothing was called: closing it, throwing into it and dropping it record nothing."""
-
-    @instrument.tool("t", metrics=metrics)
-    def generator() -> Iterator[int]:
-        yield 1
-
-    @instrument.tool("t", metrics=metrics)
-    async def async_generator() -> Any:
-        yield 1
+    generator, async_generator = generators_of_one(metrics)
 
     async def leave() -> None:
         async_generator()
@@ -227,7 +227,7 @@ def test_a_generator_that_is_never_begun(metrics: Metrics) -> None:
     parts: Any = generator()
     parts.close()
     with pytest.raises(LookupError):
-        generator().throw(LookupError())  # type: ignore[attr-defined]
+        generator().throw(LookupError())
     asyncio.run(leave())
     assert counted(metrics) == {}
 
