@@ -3,6 +3,9 @@
 `keep` in each process that may write it, `metrics.history.window` for those who read.
 """
 
+STEP = 5
+"""Seconds from one row to the next."""
+
 
 def keep() -> None:
     """Have this process keep the history, or stand by for the one that does; never raises.

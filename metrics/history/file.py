@@ -20,12 +20,11 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
+from metrics.history import STEP
 from metrics.history.legend import MAX_CELLS, HistoryError, Legend
 from metrics.history.tracks import GAUGE, Track
 from metrics.system import flock
 
-STEP = 5
-"""Seconds from one row to the next."""
 STEPS = 720
 MINUTE = 60
 MINUTES = 61

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from metrics import shared
 from metrics.conf import conf
-from metrics.history.file import STEP, Rows
+from metrics.history import STEP
+from metrics.history.file import Rows
 from metrics.history.legend import HistoryError
 from metrics.history.window import Window
 

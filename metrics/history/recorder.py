@@ -12,16 +12,20 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metrics import shared
 from metrics.conf import conf
-from metrics.history.file import STEP, Row, Totals, Writer
-from metrics.history.tracks import GAUGE, Plan, plan, totals
-from metrics.samples import Layout, Snapshot
+from metrics.history import STEP
 from metrics.system import forks, uwsgi
 from metrics.system.failure_log import FailureLog
 from metrics.system.flock import FileLock
 from metrics.system.run_dir import RunDir, RunDirError
+
+if TYPE_CHECKING:
+    from metrics.history.file import Totals, Writer
+    from metrics.history.tracks import Plan
+    from metrics.samples import Layout, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +85,10 @@ class Recorder:
 
     def write(self, snapshot: Snapshot, now: float) -> None:
         """Write what was gained since the last row. Raises OSError."""
+        # Each process that serves has a recorder, and one of them writes.
+        from metrics.history.file import Row, Totals, Writer
+        from metrics.history.tracks import GAUGE, plan, totals
+
         if self._writer is not None and not self._writer.is_current:
             self._close()
         if self._writer is None:

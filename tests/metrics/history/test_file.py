@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from metrics.history import STEP
 from metrics.history.file import (
     MIN_CELLS,
     MINUTE,
     ROWS,
-    STEP,
     STEPS,
     Row,
     Rows,
